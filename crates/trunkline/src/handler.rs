@@ -1,0 +1,102 @@
+//! The user's side of the engine: what a program does when something happens on a connection.
+//!
+//! The loop holds three disjoint things: the handler, one `State` per connection, and the core
+//! (queues and timers). Every callback is lent all three at once, and what it asks of the core is only
+//! queued: no callback ever runs inside another, so there is nothing to lock and nothing to re-enter.
+
+use crate::codec::{Codec, FrameError};
+use crate::io::{ConnectionId, Io};
+use crate::net::Error;
+
+/// The frame type that a handler's codec cuts.
+pub type Frame<'a, H> = <<H as Handler>::Codec as Codec>::Frame<'a>;
+/// The message type that a handler's codec encodes.
+pub type Message<H> = <<H as Handler>::Codec as Codec>::Message;
+
+/// What the engine calls. For one connection the order is `open`, then any of `frame`, `drained`,
+/// `timer`, at most one `end_of_stream`, and `closed` last, exactly once.
+pub trait Handler: Sized {
+    /// Cuts the incoming bytes into frames and encodes outgoing messages.
+    type Codec: Codec;
+    /// What the program keeps for each connection; the loop owns it.
+    type State;
+    /// What other threads may post to this loop.
+    type Message: Send + 'static;
+
+    /// The codec that every connection starts with (each gets a clone).
+    fn codec(&self) -> Self::Codec;
+
+    /// A connection is there: accepted, or connected at our request ([`Io::role`] tells which).
+    /// `None` refuses it: what was sent is flushed, then it is closed; `closed` is not called.
+    fn open(&mut self, io: &mut Io<'_, Self>) -> Option<Self::State>;
+
+    /// A whole frame has arrived.
+    fn frame(&mut self, state: &mut Self::State, io: &mut Io<'_, Self>, frame: Frame<'_, Self>) -> Flow;
+
+    /// The outgoing queue, once above the high watermark, is at or below the low one again.
+    fn drained(&mut self, _state: &mut Self::State, _io: &mut Io<'_, Self>) {}
+
+    /// The peer will send no more. By default what is pending is flushed, then the connection closes.
+    fn end_of_stream(&mut self, _state: &mut Self::State, io: &mut Io<'_, Self>) {
+        io.close();
+    }
+
+    /// A timer set with [`Io::after`] is due.
+    fn timer(&mut self, _state: &mut Self::State, _io: &mut Io<'_, Self>, _token: u64) {}
+
+    /// A message from another thread. [`Io::id`] names no connection here.
+    fn message(&mut self, _io: &mut Io<'_, Self>, _message: Self::Message) {}
+
+    /// A connection asked for with [`Io::connect`] (or by the client builder) could not be made.
+    fn connect_failed(&mut self, _io: &mut Io<'_, Self>, _id: ConnectionId, _error: Error) {}
+
+    /// The loop begins to drain: accepting has stopped. [`Io::id`] names no connection here.
+    fn stopping(&mut self, _io: &mut Io<'_, Self>) {}
+
+    /// The connection is gone: exactly once for each `open` that returned a state.
+    fn closed(&mut self, _state: Self::State, _io: &mut Io<'_, Self>, _closed: Closed) {}
+}
+
+/// What happens to a connection after a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on with the next frame.
+    Continue,
+    /// Hand over no further frame, and read no more, until [`Io::resume`].
+    Pause,
+    /// Close gracefully: later frames are discarded, what is queued is flushed.
+    Close,
+    /// Reset the connection now.
+    Abort,
+}
+
+/// How a connection ended.
+#[derive(Debug)]
+pub struct Closed {
+    /// Why.
+    pub cause: Cause,
+    /// Bytes that were queued but never taken by the kernel.
+    pub unsent: u64,
+    /// Bytes that had been read but never became a frame handed to the handler.
+    pub unread: u64,
+}
+
+/// Why a connection ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Cause {
+    /// Both directions ended in order: everything queued was handed to the kernel.
+    Finished,
+    /// The handler aborted it.
+    Aborted,
+    /// The network failed: reset, broken pipe and the like.
+    Failed(Error),
+    /// The peer broke the framing, or sent a frame over the limit.
+    BadFrame(FrameError),
+    /// The outgoing queue reached its hard limit under [`Overflow::Close`](crate::Overflow::Close).
+    Overflow,
+    /// The linger deadline passed before the peer finished its side.
+    LingerExpired,
+    /// The loop was stopped before this connection was done.
+    Stopped,
+}

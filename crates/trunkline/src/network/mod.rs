@@ -1,0 +1,81 @@
+//! The seam between the engine and the world: sockets, readiness and the clock.
+//!
+//! It lies below accept handling, partial writes, interest changes, timers and closing, so the simulated
+//! network runs the same engine code as the kernel does. Contract, for every implementation:
+//!
+//! - Nothing blocks but [`Network::wait`]. "Would block" is `ErrorKind::WouldBlock`; `EINTR` never escapes.
+//! - Readiness carries the [`Token`] given at registration. After `close` or `abort` returns, no event of
+//!   that socket is delivered, the rest of the current batch included.
+//! - With [`Trigger::Level`] a socket is reported at each wait while it is ready for its interest. With
+//!   [`Trigger::Edge`] every stream reports input and output once per change, whatever its interest, and
+//!   `set_interest` on a stream does nothing. Listeners and streams still connecting follow the same trigger
+//!   for streams, and always level for listeners.
+//! - Readiness may be spurious: `read`, `write` and `accept` may still say "would block".
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub mod kernel;
+pub mod simulated;
+
+pub use trunkline_selectors::{Interest, Readiness, Trigger};
+
+/// What the engine knows a socket by in an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Token(pub u64);
+
+/// A socket is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Event {
+    /// As given at registration.
+    pub token: Token,
+    /// For what.
+    pub readiness: Readiness,
+}
+
+/// Ends a wait from any thread.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// Sockets, readiness and a clock. See the module's contract.
+pub trait Network {
+    /// Names an open socket of this network.
+    type Socket: Copy + Eq + std::fmt::Debug;
+
+    /// The monotonic clock.
+    fn now(&self) -> Instant;
+    /// How streams report readiness.
+    fn trigger(&self) -> Trigger;
+    /// Opens a listening socket (with `TCP_NODELAY` for what it accepts), interested in input; says where it is bound.
+    fn listen(&mut self, address: SocketAddr, backlog: u32, token: Token) -> io::Result<(Self::Socket, SocketAddr)>;
+    /// Takes one connection from the backlog; it is registered with `token`, interested in input.
+    fn accept(&mut self, listener: Self::Socket, token: Token) -> io::Result<(Self::Socket, SocketAddr)>;
+    /// Starts to connect; registered with `token`, interested in output, which reports the outcome.
+    fn connect(&mut self, address: SocketAddr, token: Token) -> io::Result<Self::Socket>;
+    /// After a connecting socket reported readiness: `Ok(true)` connected, `Ok(false)` not yet, or why it failed.
+    fn connected(&mut self, socket: Self::Socket) -> io::Result<bool>;
+    /// Reads at most `buffer.len()` bytes; 0 is the end of the stream.
+    fn read(&mut self, socket: Self::Socket, buffer: &mut [u8]) -> io::Result<usize>;
+    /// Writes from `buffers` in one call, perhaps in part. Never raises `SIGPIPE`.
+    fn write(&mut self, socket: Self::Socket, buffers: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// Shuts the sending direction: the peer sees the end of the stream.
+    fn shutdown_write(&mut self, socket: Self::Socket) -> io::Result<()>;
+    /// Closes the socket, a listener included.
+    fn close(&mut self, socket: Self::Socket);
+    /// Closes the socket with a reset.
+    fn abort(&mut self, socket: Self::Socket);
+    /// What the socket is to be reported for from the next wait on (level-triggered sockets and listeners).
+    fn set_interest(&mut self, socket: Self::Socket, interest: Interest);
+    /// Holds one descriptor in reserve (does nothing if it is held), for the time when there are none left.
+    fn hold_reserve(&mut self) -> io::Result<()>;
+    /// Gives the reserve back, so that one `accept` can succeed.
+    fn release_reserve(&mut self);
+    /// Waits until a socket is ready, `timeout` has passed (`None`: for ever) or a [`Wake`] was called.
+    /// Says whether a wake came.
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool>;
+    /// The next event of the last wait.
+    fn next_event(&mut self) -> Option<Event>;
+    /// A function that ends the current wait, or the next one.
+    fn waker(&self) -> Wake;
+}
