@@ -52,6 +52,8 @@ pub struct Selector<S: AsFd, T = ()> {
     changed: Vec<Key>,
     /// Registrations whose change the mechanism refused.
     failed: Vec<Event>,
+    /// Whether the mechanism reported somebody who is not registered and may go on doing so.
+    strays: bool,
     backend: Backend,
     waker: Waker,
     mechanism: Mechanism,
@@ -110,6 +112,7 @@ impl<S: AsFd, T> Selector<S, T> {
             slots: Vec::new(),
             changed: Vec::new(),
             failed: Vec::new(),
+            strays: false,
             backend,
             waker,
             mechanism,
@@ -342,6 +345,9 @@ impl<S: AsFd, T> Selector<S, T> {
     /// What the system says; none is known but for lack of memory.
     pub fn select(&mut self, timeout: Option<Duration>) -> io::Result<Selected> {
         self.apply_changes();
+        if self.strays {
+            self.rebuild()?;
+        }
         let mut remaining = timeout.filter(|timeout| *timeout <= LONGEST_WAIT);
         if !self.failed.is_empty() {
             remaining = Some(Duration::ZERO);
@@ -419,6 +425,38 @@ impl<S: AsFd, T> Selector<S, T> {
         self.changed.clear();
     }
 
+    /// Starts again with a new set, free of entries that the system does not let go of.
+    #[cold]
+    fn rebuild(&mut self) -> io::Result<()> {
+        let mut backend = Backend::new(self.mechanism, self.waker.descriptor())?;
+        for (key, registration) in self.registrations.iter_mut() {
+            let Registration {
+                descriptor,
+                applied,
+                trigger,
+                ..
+            } = *registration;
+            if applied.is_empty() {
+                continue;
+            }
+            let moved = if self.backend.holds(descriptor, key, applied, trigger) {
+                backend.register(descriptor, key, applied, trigger)
+            } else {
+                Err(io::ErrorKind::NotFound.into())
+            };
+            if let Err(error) = moved {
+                registration.watch_nothing();
+                self.failed.push(Event {
+                    key,
+                    readiness: refusal(&error),
+                });
+            }
+        }
+        self.backend = backend;
+        self.strays = false;
+        Ok(())
+    }
+
     /// The next event of the batch that the last [`select`](Selector::select) collected.
     ///
     /// Sources that have been unregistered since are skipped, and an interest that has been taken back since is not
@@ -426,10 +464,12 @@ impl<S: AsFd, T> Selector<S, T> {
     #[inline]
     pub fn next_event(&mut self) -> Option<Event> {
         while let Some((key, flags)) = self.backend.next() {
-            let Some(registration) = self.registrations.get_mut(key) else {
+            let Some(registration) = self.registrations.get(key) else {
+                self.strays |= key != Key::NOTHING && self.backend.may_report_strays();
                 continue;
             };
             let readiness = flags.readiness(registration.wanted);
+            self.strays |= registration.state == State::Closed && self.backend.may_report_strays();
             if readiness.is_invalid() {
                 return Some(self.invalidate(key));
             }

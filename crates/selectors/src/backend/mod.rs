@@ -15,6 +15,8 @@
 //!   is gone already.
 //! - `holds(descriptor, key, interest, trigger)`: whether the mechanism still watches the file it was told to. False
 //!   only if it is sure that the descriptor was closed in the meantime.
+//! - `may_report_strays()`: whether the system may go on reporting keys that were unregistered, because it does not let
+//!   go of them; a new set is the only cure.
 //! - `wait(timeout)`: waits and collects a batch; says how many entries it has, the waker's included. May end early
 //!   with none. `EINTR` is returned as it is; the selector keeps the deadline. Allocates nothing.
 //! - `saw_waker()`: whether the waker's descriptor is in the batch.
@@ -112,6 +114,10 @@ impl Backend {
         trigger: Trigger,
     ) -> bool {
         dispatch!(self, mechanism => mechanism.holds(descriptor, key, interest, trigger))
+    }
+
+    pub(crate) fn may_report_strays(&self) -> bool {
+        dispatch!(self, mechanism => mechanism.may_report_strays())
     }
 
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {

@@ -95,6 +95,10 @@ impl Poll {
         true
     }
 
+    pub(super) fn may_report_strays(&self) -> bool {
+        false
+    }
+
     pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         self.batch.clear();
         self.taken = 0;

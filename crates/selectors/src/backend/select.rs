@@ -88,6 +88,10 @@ impl Select {
         true
     }
 
+    pub(super) fn may_report_strays(&self) -> bool {
+        false
+    }
+
     pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         self.batch.clear();
         self.taken = 0;
