@@ -65,11 +65,11 @@ pub enum Operation {
     /// Connecting to an address.
     Connect,
     /// Receiving.
-    Read,
+    Receive,
     /// Sending.
-    Write,
+    Send,
     /// Ending the sending direction.
-    ShutDown,
+    Shutdown,
     /// Setting up the event loop: its selector and its waker.
     Start,
     /// Waiting for readiness.
@@ -223,8 +223,8 @@ impl Operation {
         match self {
             Self::Resolve | Self::Bind => " ",
             Self::Accept => " on ",
-            Self::Connect | Self::Write | Self::ShutDown => " to ",
-            Self::Read => " from ",
+            Self::Connect | Self::Send | Self::Shutdown => " to ",
+            Self::Receive => " from ",
             Self::Start | Self::Wait => " for ",
         }
     }
@@ -237,9 +237,9 @@ impl fmt::Display for Operation {
             Self::Bind => "bind",
             Self::Accept => "accept",
             Self::Connect => "connect",
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::ShutDown => "end sending",
+            Self::Receive => "receive",
+            Self::Send => "send",
+            Self::Shutdown => "end sending",
             Self::Start => "start the event loop",
             Self::Wait => "wait for readiness",
         })
@@ -342,7 +342,7 @@ mod tests {
 
     #[test]
     fn the_source_is_kept() {
-        let error = of(Operation::Read, Errno::CONNRESET);
+        let error = of(Operation::Receive, Errno::CONNRESET);
         let source = std::error::Error::source(&error)
             .unwrap()
             .downcast_ref::<io::Error>()
