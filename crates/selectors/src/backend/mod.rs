@@ -43,7 +43,10 @@ use crate::slab::Key;
 compile_error!("trunkline-selectors runs on Linux only so far; kqueue and Windows are to come");
 
 mod epoll;
+// All have the same functions, also where a table in memory refuses nothing and knows nothing but numbers.
+#[allow(clippy::unnecessary_wraps, clippy::unused_self)]
 mod poll;
+#[allow(clippy::unnecessary_wraps, clippy::unused_self)]
 mod select;
 #[cfg(test)]
 mod tests;
@@ -248,6 +251,16 @@ fn timespec(timeout: Duration) -> Timespec {
         tv_sec: timeout.as_secs().cast_signed(),
         tv_nsec: timeout.subsec_nanos().into(),
     }
+}
+
+/// The place of a descriptor in a table. Descriptors from `AsFd` are never negative.
+pub(crate) fn index(descriptor: RawFd) -> usize {
+    descriptor.cast_unsigned() as usize
+}
+
+/// The descriptor at a place in a table.
+fn descriptor_at(index: usize) -> RawFd {
+    (index as u32).cast_signed()
 }
 
 /// A descriptor by its number.

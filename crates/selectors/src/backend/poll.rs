@@ -53,8 +53,6 @@ impl Poll {
         Ok(())
     }
 
-    // The shape is the contract's; a table in memory refuses nothing.
-    #[allow(clippy::unnecessary_wraps)]
     pub(super) fn modify(
         &mut self,
         descriptor: RawFd,

@@ -28,7 +28,9 @@ fn ready_pipe() -> (OwnedFd, OwnedFd) {
 
 /// Moves `file` to the number, which must be free, and lends it without the owner's protection.
 fn place(file: OwnedFd) -> BorrowedFd<'static> {
-    place_duplicate(&file)
+    let borrowed = place_duplicate(&file);
+    drop(file);
+    borrowed
 }
 
 /// The same for a duplicate of `file`, which keeps the open file alive when the number is closed.
