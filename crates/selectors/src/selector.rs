@@ -470,8 +470,9 @@ impl<S: AsFd, T> Selector<S, T> {
             };
             let readiness = flags.readiness(registration.wanted);
             self.strays |= registration.state == State::Closed && self.backend.may_report_strays();
-            if readiness.is_invalid() {
-                return Some(self.invalidate(key));
+            let unasked = readiness.is_empty() && registration.wanted == registration.applied;
+            if unasked || readiness.is_invalid() {
+                self.mute(key, readiness);
             }
             if !readiness.is_empty() {
                 return Some(Event { key, readiness });
@@ -480,17 +481,19 @@ impl<S: AsFd, T> Selector<S, T> {
         self.next_failed()
     }
 
-    /// A descriptor that is not open would be found at every wait from now on: it is watched no more.
+    /// Watches a source no more that would be found at every wait from now on: its descriptor is not open, or it hung
+    /// up and nobody asked about that, which only happens with an interest in priority alone. The latter is watched
+    /// again when its interest is modified; until then nothing is lost, for nothing more comes after a hang-up.
     #[cold]
-    fn invalidate(&mut self, key: Key) -> Event {
-        if let Some(registration) = self.registrations.get_mut(key) {
-            self.backend
-                .unregister(registration.descriptor, key, registration.applied);
+    fn mute(&mut self, key: Key, readiness: Readiness) {
+        let Some(registration) = self.registrations.get_mut(key) else {
+            return;
+        };
+        self.backend
+            .unregister(registration.descriptor, key, registration.applied);
+        registration.applied = Interest::NONE;
+        if readiness.is_invalid() {
             registration.watch_nothing();
-        }
-        Event {
-            key,
-            readiness: Readiness::INVALID,
         }
     }
 
