@@ -9,7 +9,7 @@ use crate::backend::{Backend, index};
 use crate::interest::{Interest, Trigger};
 use crate::mechanism::Mechanism;
 use crate::readiness::{Event, Readiness, Selected};
-use crate::registering::RegisterError;
+use crate::registering::{RegisterError, no_such_trigger};
 use crate::slab::{Key, Slab};
 use crate::waker::Waker;
 
@@ -529,23 +529,6 @@ fn refusal(error: &io::Error) -> Readiness {
 /// "Bad file descriptor", for which the standard library has no stable kind.
 const EBADF: i32 = rustix::io::Errno::BADF.raw_os_error();
 
-fn no_such_trigger(mechanism: Mechanism, trigger: Trigger) -> io::Error {
-    let (lacks, offers) = match trigger {
-        Trigger::Level => ("level", "edge"),
-        Trigger::Edge => ("edge", "level"),
-    };
-    let others: Vec<String> = Mechanism::all()
-        .iter()
-        .filter(|other| other.supports(trigger))
-        .map(ToString::to_string)
-        .collect();
-    let message = format!(
-        "{mechanism} has no {lacks} trigger, it offers {offers} only; {lacks} is offered by {}",
-        others.join(", ")
-    );
-    io::Error::new(io::ErrorKind::Unsupported, message)
-}
-
 impl<S: AsFd, T> fmt::Debug for Selector<S, T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -591,21 +574,5 @@ mod tests {
             selector.registrations.get(key).unwrap().applied,
             Interest::READ
         );
-    }
-
-    #[test]
-    fn a_trigger_that_is_not_offered_is_named_with_what_is() {
-        let (reader, _writer) = rustix::pipe::pipe().unwrap();
-        let mut selector = Selector::with_mechanism(Mechanism::Poll).unwrap();
-        let failed = selector
-            .register_with(reader, Interest::READ, Trigger::Edge, 'x')
-            .unwrap_err();
-        assert_eq!(
-            (failed.kind(), failed.data),
-            (io::ErrorKind::Unsupported, 'x')
-        );
-        let text =
-            "poll has no edge trigger, it offers level only; edge is offered by epoll, kqueue";
-        assert_eq!(failed.error.to_string(), text);
     }
 }
