@@ -436,8 +436,31 @@ impl<S: AsFd, T> Selector<S, T> {
             if !readiness.is_empty() {
                 return Some(Event { key, readiness });
             }
+            self.silence(key);
         }
         self.next_failed()
+    }
+
+    /// A hang-up comes unasked, and a source watched for priority input alone has no fact to report it by: it would
+    /// end every wait from now on, for nothing. After a hang-up there is no more input, so the source is not watched
+    /// until its interest is next modified.
+    #[cold]
+    fn silence(&mut self, key: Key) {
+        let Some(registration) = self.registrations.get_mut(key) else {
+            return;
+        };
+        let applied = registration.applied;
+        // Where the interest was modified since the wait, the next wait applies it.
+        if applied != registration.wanted || applied.is_empty() {
+            return;
+        }
+        let change = (applied, Interest::NONE);
+        let trigger = registration.trigger;
+        // Not watching is never refused.
+        let _ = self
+            .backend
+            .modify(registration.descriptor, key, change, trigger);
+        registration.applied = Interest::NONE;
     }
 
     /// A descriptor that is not open would be found at every wait from now on: it is watched no more.
