@@ -442,8 +442,8 @@ impl<S: AsFd, T> Selector<S, T> {
     }
 
     /// A hang-up comes unasked, and a source watched for priority input alone has no fact to report it by: it would
-    /// end every wait from now on, for nothing. After a hang-up there is no more input, so the source is not watched
-    /// until its interest is next modified.
+    /// end every wait from now on, for nothing. Such a source is not watched until its interest is next modified. It
+    /// has no more input to come; an error still may, and it is the price that this is not heard of.
     #[cold]
     fn silence(&mut self, key: Key) {
         let Some(registration) = self.registrations.get_mut(key) else {

@@ -40,6 +40,7 @@ enum Operation {
 
 /// What the kernel knows of our end of a pair of local sockets.
 #[derive(Clone, Copy, Debug, Default)]
+#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
 struct Model {
     unread: bool,
     peer_unread: bool,
@@ -47,6 +48,8 @@ struct Model {
     receive_shut: bool,
     send_shut: bool,
     reset: bool,
+    /// A hang-up was found that the interest has no fact for: nothing is watched until the next modification.
+    silenced: bool,
 }
 
 impl Model {
@@ -84,8 +87,15 @@ impl Model {
                 self.full = false;
             }
             Operation::Replace => *self = Model::default(),
+            Operation::Unregister | Operation::Modify(_) => self.silenced = false,
             _ => {}
         }
+    }
+
+    /// What a wait does to the registration, besides reporting: see the field.
+    fn waited(&mut self, interest: Interest) {
+        let hang_up = self.receive_shut && self.send_shut;
+        self.silenced |= interest == Interest::PRIORITY && hang_up && !self.reset;
     }
 
     /// What a selector must say for an interest; nothing at all where no fact holds.
@@ -97,7 +107,8 @@ impl Model {
         let room = !self.full || self.reset;
         // The one difference, and it is the kernel's: the sets of `select` have no place for a hang-up where
         // nobody reads, nor for an error where nobody reads or writes.
-        if mechanism == Mechanism::Select && !readable && !(write && room) {
+        let unseen = mechanism == Mechanism::Select && !readable && !(write && room);
+        if unseen || self.silenced {
             return Facts::new();
         }
         [
@@ -146,7 +157,7 @@ fn fill(mut to: &UnixStream) {
 }
 
 fn drain(mut from: &UnixStream) {
-    let mut block = [0; 64 * 1024];
+    let mut block = [0; 16 * 1024];
     while matches!(from.read(&mut block), Ok(1..)) {}
 }
 
@@ -301,6 +312,11 @@ impl World {
             assert_eq!(subject.selector.len(), registered.count());
         }
         self.woken = false;
+        for slot in &mut self.slots {
+            if let Some(interest) = slot.interest {
+                slot.model.waited(interest);
+            }
+        }
     }
 }
 
