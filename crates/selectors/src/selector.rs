@@ -9,7 +9,7 @@ use crate::backend::{Backend, index};
 use crate::interest::{Interest, Trigger};
 use crate::mechanism::Mechanism;
 use crate::readiness::{Event, Readiness, Selected};
-use crate::registering::RegisterError;
+use crate::registering::{RegisterError, no_such_trigger};
 use crate::slab::{Key, Slab};
 use crate::waker::Waker;
 
@@ -470,50 +470,30 @@ impl<S: AsFd, T> Selector<S, T> {
             };
             let readiness = flags.readiness(registration.wanted);
             self.strays |= registration.state == State::Closed && self.backend.may_report_strays();
-            if readiness.is_invalid() {
-                return Some(self.invalidate(key));
+            let unasked = readiness.is_empty() && registration.wanted == registration.applied;
+            if unasked || readiness.is_invalid() {
+                self.mute(key, readiness);
             }
             if !readiness.is_empty() {
                 return Some(Event { key, readiness });
             }
-            self.silence(key);
         }
         self.next_failed()
     }
 
-    /// A hang-up comes unasked, and a source watched for priority input alone has no fact to report it by: it would
-    /// end every wait from now on, for nothing. Such a source is not watched until its interest is next modified. It
-    /// has no more input to come; an error still may, and it is the price that this is not heard of.
+    /// Watches a source no more that would be found at every wait from now on: its descriptor is not open, or it hung
+    /// up and nobody asked about that, which only happens with an interest in priority alone. The latter is watched
+    /// again when its interest is modified; until then nothing is lost, for nothing more comes after a hang-up.
     #[cold]
-    fn silence(&mut self, key: Key) {
+    fn mute(&mut self, key: Key, readiness: Readiness) {
         let Some(registration) = self.registrations.get_mut(key) else {
             return;
         };
-        let applied = registration.applied;
-        // Where the interest was modified since the wait, the next wait applies it.
-        if applied != registration.wanted || applied.is_empty() {
-            return;
-        }
-        let change = (applied, Interest::NONE);
-        let trigger = registration.trigger;
-        // Not watching is never refused.
-        let _ = self
-            .backend
-            .modify(registration.descriptor, key, change, trigger);
+        self.backend
+            .unregister(registration.descriptor, key, registration.applied);
         registration.applied = Interest::NONE;
-    }
-
-    /// A descriptor that is not open would be found at every wait from now on: it is watched no more.
-    #[cold]
-    fn invalidate(&mut self, key: Key) -> Event {
-        if let Some(registration) = self.registrations.get_mut(key) {
-            self.backend
-                .unregister(registration.descriptor, key, registration.applied);
+        if readiness.is_invalid() {
             registration.watch_nothing();
-        }
-        Event {
-            key,
-            readiness: Readiness::INVALID,
         }
     }
 
@@ -548,23 +528,6 @@ fn refusal(error: &io::Error) -> Readiness {
 
 /// "Bad file descriptor", for which the standard library has no stable kind.
 const EBADF: i32 = rustix::io::Errno::BADF.raw_os_error();
-
-fn no_such_trigger(mechanism: Mechanism, trigger: Trigger) -> io::Error {
-    let (lacks, offers) = match trigger {
-        Trigger::Level => ("level", "edge"),
-        Trigger::Edge => ("edge", "level"),
-    };
-    let others: Vec<String> = Mechanism::all()
-        .iter()
-        .filter(|other| other.supports(trigger))
-        .map(ToString::to_string)
-        .collect();
-    let message = format!(
-        "{mechanism} has no {lacks} trigger, it offers {offers} only; {lacks} is offered by {}",
-        others.join(", ")
-    );
-    io::Error::new(io::ErrorKind::Unsupported, message)
-}
 
 impl<S: AsFd, T> fmt::Debug for Selector<S, T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -611,21 +574,5 @@ mod tests {
             selector.registrations.get(key).unwrap().applied,
             Interest::READ
         );
-    }
-
-    #[test]
-    fn a_trigger_that_is_not_offered_is_named_with_what_is() {
-        let (reader, _writer) = rustix::pipe::pipe().unwrap();
-        let mut selector = Selector::with_mechanism(Mechanism::Poll).unwrap();
-        let failed = selector
-            .register_with(reader, Interest::READ, Trigger::Edge, 'x')
-            .unwrap_err();
-        assert_eq!(
-            (failed.kind(), failed.data),
-            (io::ErrorKind::Unsupported, 'x')
-        );
-        let text =
-            "poll has no edge trigger, it offers level only; edge is offered by epoll, kqueue";
-        assert_eq!(failed.error.to_string(), text);
     }
 }
