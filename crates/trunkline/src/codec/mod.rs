@@ -76,8 +76,12 @@ pub enum FrameError {
 impl fmt::Display for FrameError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLong { limit } => write!(formatter, "frame longer than the limit of {limit} bytes"),
-            Self::ContainsMark => formatter.write_str("message contains the mark that ends a message"),
+            Self::TooLong { limit } => {
+                write!(formatter, "frame longer than the limit of {limit} bytes")
+            }
+            Self::ContainsMark => {
+                formatter.write_str("message contains the mark that ends a message")
+            }
             Self::Unfinished => formatter.write_str("stream ended inside a frame"),
         }
     }
