@@ -47,7 +47,7 @@ impl Handler for Rooms {
     fn open(&mut self, io: &mut Io<'_, Self>) -> Option<String> {
         self.log.opened(io);
         let name = io.peer()?.to_string();
-        let welcome = format!("* welcome, {name}: {} others are here", self.members.len());
+        let welcome = format!("* welcome, {name}; others here: {}", self.members.len());
         if let Sent::Rejected(_) = io.send(welcome.as_bytes()) {
             return None;
         }

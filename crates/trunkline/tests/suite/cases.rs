@@ -30,7 +30,10 @@ fn echo<N: Network>(network: N, options: Options, clients: usize, lines: usize) 
         match (role, happening) {
             (CLIENT, Happening::Open) => {
                 for line in 0..lines {
-                    assert!(!matches!(io.send(format!("line {line}").as_bytes()), Sent::Dropped | Sent::Gone));
+                    assert!(!matches!(
+                        io.send(format!("line {line}").as_bytes()),
+                        Sent::Dropped | Sent::Gone
+                    ));
                 }
             }
             (SERVER, Happening::Open) => io.stop_listening_after(clients),
@@ -154,7 +157,10 @@ pub fn a5_close_loses_nothing_that_was_queued<N: Network>(network: N) {
 pub fn a6_close_ends_within_the_linger_deadline<N: Network>(network: N) {
     let expired = counter();
     let seen = Rc::clone(&expired);
-    let hasty = Options { linger: Duration::from_millis(50), ..options() };
+    let hasty = Options {
+        linger: Duration::from_millis(50),
+        ..options()
+    };
     converse(network, hasty, 1, move |role, io, happening| {
         match (role, happening) {
             (SERVER, Happening::Open) => {
@@ -185,7 +191,11 @@ pub fn a3_a_peer_that_never_reads_costs_bounded_memory<N: Network>(network: N) {
     const LIMIT: usize = 256 * 1024;
     let dropped = counter();
     let seen = Rc::clone(&dropped);
-    let bounded = Options { hard_limit_bytes: LIMIT, linger: Duration::from_millis(20), ..options() };
+    let bounded = Options {
+        hard_limit_bytes: LIMIT,
+        linger: Duration::from_millis(20),
+        ..options()
+    };
     converse(network, bounded, 1, move |role, io, happening| {
         match (role, happening) {
             (CLIENT, Happening::Open) => io.pause(),
@@ -221,7 +231,11 @@ pub fn a3_a_peer_that_never_reads_costs_bounded_memory<N: Network>(network: N) {
 pub fn overflow_can_close_the_slow_one<N: Network>(network: N) {
     let overflowed = counter();
     let seen = Rc::clone(&overflowed);
-    let strict = Options { hard_limit_bytes: 1000, overflow: Overflow::Close, ..options() };
+    let strict = Options {
+        hard_limit_bytes: 1000,
+        overflow: Overflow::Close,
+        ..options()
+    };
     converse(network, strict, 1, move |role, io, happening| {
         match (role, happening) {
             (SERVER, Happening::Open) => {
@@ -246,8 +260,12 @@ pub fn own_output_above_high_pauses_own_input<N: Network>(network: N) {
     const HIGH: usize = 8 * 1024;
     let arrived = counter();
     let seen = Rc::clone(&arrived);
-    let tight =
-        Options { high_watermark_bytes: HIGH, low_watermark_bytes: 1024, frame_budget: 64, ..options() };
+    let tight = Options {
+        high_watermark_bytes: HIGH,
+        low_watermark_bytes: 1024,
+        frame_budget: 64,
+        ..options()
+    };
     converse(network, tight, 1, move |role, io, happening| {
         match (role, happening) {
             (SERVER, Happening::Open) => io.stop_listening(),
@@ -311,7 +329,8 @@ pub fn pause_holds_frames_back_until_resume<N: Network>(network: N) {
                 io.close();
             }
             (SERVER, Happening::Frame(frame)) => {
-                seen.borrow_mut().push(String::from_utf8(frame.to_vec()).unwrap());
+                seen.borrow_mut()
+                    .push(String::from_utf8(frame.to_vec()).unwrap());
                 io.after(Duration::from_millis(5), 0);
                 return Flow::Pause;
             }
@@ -325,7 +344,10 @@ pub fn pause_holds_frames_back_until_resume<N: Network>(network: N) {
         }
         Flow::Continue
     });
-    assert_eq!(*order.borrow(), ["one", "resume", "two", "resume", "three", "resume"]);
+    assert_eq!(
+        *order.borrow(),
+        ["one", "resume", "two", "resume", "three", "resume"]
+    );
 }
 
 pub fn abort_resets_the_peer<N: Network>(network: N) {
@@ -372,7 +394,10 @@ pub fn timers_fire_in_order_never_early_and_die_with_their_connection<N: Network
                 io.after(Duration::from_secs(3600), 3600);
             }
             (CLIENT, Happening::Timer(token)) => {
-                assert!(io.now() - began.unwrap() >= Duration::from_millis(token), "early");
+                assert!(
+                    io.now() - began.unwrap() >= Duration::from_millis(token),
+                    "early"
+                );
                 seen.borrow_mut().push(token);
                 if token == 9 {
                     io.close();
@@ -385,7 +410,10 @@ pub fn timers_fire_in_order_never_early_and_die_with_their_connection<N: Network
     });
     let fired = fired.borrow();
     // The one at 12 ms may be due in the very turn that closes.
-    assert!(fired.starts_with(&[1, 3, 6, 9]) && !fired.contains(&3600) && !fired.contains(&2), "{fired:?}");
+    assert!(
+        fired.starts_with(&[1, 3, 6, 9]) && !fired.contains(&3600) && !fired.contains(&2),
+        "{fired:?}"
+    );
 }
 
 pub fn broadcast_reaches_everybody<N: Network>(network: N) {
@@ -399,7 +427,10 @@ pub fn broadcast_reaches_everybody<N: Network>(network: N) {
                 members.push(io.id());
                 if members.len() == CLIENTS {
                     io.stop_listening();
-                    assert_eq!(io.broadcast(members.iter().copied(), b"all here"), Ok(CLIENTS));
+                    assert_eq!(
+                        io.broadcast(members.iter().copied(), b"all here"),
+                        Ok(CLIENTS)
+                    );
                 }
             }
             (CLIENT, Happening::Frame(frame)) => {
@@ -460,7 +491,10 @@ pub fn connect_refused_is_told_apart<N: Network>(network: N) {
     // Nobody listens on the reserved port 1.
     pair.connect("127.0.0.1:1".parse().unwrap());
     let stats = finish(pair);
-    assert_eq!((told.get(), stats.connect_failed, stats.connected), (1, 1, 0));
+    assert_eq!(
+        (told.get(), stats.connect_failed, stats.connected),
+        (1, 1, 0)
+    );
 }
 
 pub fn a7_drain_answers_what_was_asked<N: Network>(network: N) {
@@ -468,24 +502,32 @@ pub fn a7_drain_answers_what_was_asked<N: Network>(network: N) {
     let answered = counter();
     let seen = Rc::clone(&answered);
     let mut asked = 0;
-    let stats = converse(network, Options { until_idle: false, ..options() }, CLIENTS, move |role, io, happening| {
-        match (role, happening) {
-            (CLIENT, Happening::Open) => {
-                let _ = io.send(b"question");
-            }
-            (SERVER, Happening::Frame(_)) => {
-                asked += 1;
-                let _ = io.send(b"answer");
-                if asked == CLIENTS / 2 {
-                    io.stop();
+    let stats = converse(
+        network,
+        Options {
+            until_idle: false,
+            ..options()
+        },
+        CLIENTS,
+        move |role, io, happening| {
+            match (role, happening) {
+                (CLIENT, Happening::Open) => {
+                    let _ = io.send(b"question");
                 }
+                (SERVER, Happening::Frame(_)) => {
+                    asked += 1;
+                    let _ = io.send(b"answer");
+                    if asked == CLIENTS / 2 {
+                        io.stop();
+                    }
+                }
+                (CLIENT, Happening::Frame(_)) => drop(bump(&seen)),
+                (_, Happening::End) => io.close(),
+                _ => {}
             }
-            (CLIENT, Happening::Frame(_)) => drop(bump(&seen)),
-            (_, Happening::End) => io.close(),
-            _ => {}
-        }
-        Flow::Continue
-    });
+            Flow::Continue
+        },
+    );
     assert_eq!(answered.get() as u64, stats.connected);
     assert!(answered.get() >= CLIENTS / 2);
 }
@@ -505,16 +547,17 @@ pub fn w1_messages_of_other_threads_all_arrive<N: Network>(network: N) {
     let sum = Rc::new(Cell::new(0));
     let seen = Rc::clone(&sum);
     let mut count = 0;
-    let play = move |_: Option<Role>, io: &mut trunkline::Io<'_, Pair>, happening: Happening<'_>| {
-        if let Happening::Message(message) = happening {
-            seen.set(seen.get() + u64::from(message));
-            count += 1;
-            if count == 4 * EACH {
-                io.stop();
+    let play =
+        move |_: Option<Role>, io: &mut trunkline::Io<'_, Pair>, happening: Happening<'_>| {
+            if let Happening::Message(message) = happening {
+                seen.set(seen.get() + u64::from(message));
+                count += 1;
+                if count == 4 * EACH {
+                    io.stop();
+                }
             }
-        }
-        Flow::Continue
-    };
+            Flow::Continue
+        };
     let pair = EventLoop::over(network, Pair::new(play), Options::default());
     let remote = pair.remote();
     std::thread::scope(|scope| {
@@ -538,7 +581,11 @@ pub fn a11_every_operation_from_every_callback<N: Network>(mut network: impl FnM
 }
 
 fn every_operation_once<N: Network>(network: N, operation: u32, moment: u32) {
-    let quick = Options { linger: Duration::from_millis(50), drain: Duration::from_millis(100), ..options() };
+    let quick = Options {
+        linger: Duration::from_millis(50),
+        drain: Duration::from_millis(100),
+        ..options()
+    };
     let mut done = false;
     let mut others = Vec::new();
     converse(network, quick, 2, move |role, io, happening| {

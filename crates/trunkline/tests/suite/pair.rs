@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use trunkline::network::Network;
 use trunkline::{
-    Cause, Closed, ConnectionId, Error, EventLoop, Flow, Frame, Handler, Io, Lines, Options, Role, Stats,
+    Cause, Closed, ConnectionId, Error, EventLoop, Flow, Frame, Handler, Io, Lines, Options, Role,
+    Stats,
 };
 
 /// What the loop told the handler.
@@ -34,8 +35,14 @@ pub struct Pair {
 }
 
 impl Pair {
-    pub fn new(play: impl FnMut(Option<Role>, &mut Io<'_, Pair>, Happening<'_>) -> Flow + 'static) -> Self {
-        Self { play: Box::new(play), codec: Lines::new().limit(1 << 20), lives: BTreeMap::new() }
+    pub fn new(
+        play: impl FnMut(Option<Role>, &mut Io<'_, Pair>, Happening<'_>) -> Flow + 'static,
+    ) -> Self {
+        Self {
+            play: Box::new(play),
+            codec: Lines::new().limit(1 << 20),
+            lives: BTreeMap::new(),
+        }
     }
 }
 
@@ -109,7 +116,9 @@ pub fn converse<N: Network>(
     play: impl FnMut(Option<Role>, &mut Io<'_, Pair>, Happening<'_>) -> Flow + 'static,
 ) -> Stats {
     let mut pair = EventLoop::over(network, Pair::new(play), options);
-    let address = pair.listen("127.0.0.1:0".parse::<SocketAddr>().unwrap()).unwrap();
+    let address = pair
+        .listen("127.0.0.1:0".parse::<SocketAddr>().unwrap())
+        .unwrap();
     for _ in 0..clients {
         pair.connect(address);
     }
@@ -120,7 +129,11 @@ pub fn converse<N: Network>(
 pub fn finish<N: Network>(mut pair: EventLoop<Pair, N>) -> Stats {
     let patience = Instant::now() + Duration::from_secs(60);
     while pair.turn(Some(Duration::from_secs(1))).unwrap() {
-        assert!(Instant::now() < patience, "the conversation does not end: {:?}", pair.stats());
+        assert!(
+            Instant::now() < patience,
+            "the conversation does not end: {:?}",
+            pair.stats()
+        );
     }
     for (id, life) in &pair.handler().lives {
         assert_eq!(*life, (1, 1), "connection {id}: (opened, closed)");
