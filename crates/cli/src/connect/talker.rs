@@ -99,7 +99,7 @@ impl Handler for Talker {
     type Message = Input;
 
     fn codec(&self) -> Chunks {
-        Chunks::new()
+        Chunks
     }
 
     fn open(&mut self, io: &mut Io<'_, Self>) -> Option<Unfinished> {

@@ -16,7 +16,7 @@ impl Handler for Discard {
     type Message = Infallible;
 
     fn codec(&self) -> Chunks {
-        Chunks::new()
+        Chunks
     }
 
     fn open(&mut self, io: &mut Io<'_, Self>) -> Option<()> {

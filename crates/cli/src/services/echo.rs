@@ -19,7 +19,7 @@ impl Handler for Echo {
     type Message = Infallible;
 
     fn codec(&self) -> Chunks {
-        Chunks::new()
+        Chunks
     }
 
     fn open(&mut self, io: &mut Io<'_, Self>) -> Option<()> {

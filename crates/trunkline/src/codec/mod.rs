@@ -9,6 +9,8 @@ use std::fmt;
 mod chunks;
 mod delimiter;
 mod lines;
+#[cfg(test)]
+mod tests;
 
 pub use chunks::Chunks;
 pub use delimiter::Delimiter;
@@ -20,7 +22,9 @@ pub const DEFAULT_FRAME_BYTES_MAX: usize = 64 * 1024;
 /// Cuts incoming bytes into frames, and writes outgoing messages as bytes.
 pub trait Codec: Clone {
     /// A whole frame, borrowed from the input (or from the codec).
-    type Frame<'a>;
+    type Frame<'a>
+    where
+        Self: 'a;
     /// What is sent.
     type Message: ?Sized;
 

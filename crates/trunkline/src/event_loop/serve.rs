@@ -168,22 +168,24 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let Some(state) = session.state.as_mut() else {
             return;
         };
-        match session.decoder.finish(inbound.bytes()) {
+        let last = match session.decoder.finish(inbound.bytes()) {
             Ok(Some(frame)) => {
                 self.core.stats.frames_in += 1;
-                let flow = self.handler.frame(
-                    state,
-                    &mut Io {
-                        core: &mut self.core,
-                        id,
-                    },
-                    frame,
-                );
-                inbound.clear();
-                apply(&mut self.core, id, flow);
+                let mut io = Io {
+                    core: &mut self.core,
+                    id,
+                };
+                Some(self.handler.frame(state, &mut io, frame))
             }
-            Ok(None) => {}
-            Err(error) => self.core.close(id, Some(Cause::BadFrame(error))),
+            Ok(None) => None,
+            Err(error) => {
+                self.core.close(id, Some(Cause::BadFrame(error)));
+                None
+            }
+        };
+        if let Some(flow) = last {
+            inbound.clear();
+            apply(&mut self.core, id, flow);
         }
         session.inbound = inbound;
         if self

@@ -196,9 +196,13 @@ pub fn a3_a_peer_that_never_reads_costs_bounded_memory<N: Network>(network: N) {
         linger: Duration::from_millis(20),
         ..options()
     };
+    let mut reader = None;
     converse(network, bounded, 1, move |role, io, happening| {
         match (role, happening) {
-            (CLIENT, Happening::Open) => io.pause(),
+            (CLIENT, Happening::Open) => {
+                reader = Some(io.id());
+                io.pause();
+            }
             (SERVER, Happening::Open) => {
                 io.stop_listening();
                 io.after(Duration::ZERO, 0);
@@ -217,11 +221,9 @@ pub fn a3_a_peer_that_never_reads_costs_bounded_memory<N: Network>(network: N) {
                     io.abort();
                 }
             }
-            (CLIENT, Happening::End) => io.close(),
+            // Paused, it does not hear of the reset.
+            (SERVER, Happening::Closed(_)) => io.abort_connection(reader.unwrap()),
             _ => {}
-        }
-        if matches!(role, SERVER) && io.queued() == 0 && seen.get() > 0 {
-            return Flow::Continue;
         }
         Flow::Continue
     });
