@@ -31,7 +31,12 @@ impl std::error::Error for Full {}
 impl Queue {
     /// An empty queue for at most `bytes_max` bytes.
     pub fn new(bytes_max: usize) -> Self {
-        Self { messages: VecDeque::new(), written: 0, bytes: 0, bytes_max }
+        Self {
+            messages: VecDeque::new(),
+            written: 0,
+            bytes: 0,
+            bytes_max,
+        }
     }
 
     /// Appends a message, unless that would exceed the limit.
@@ -39,7 +44,7 @@ impl Queue {
     /// # Errors
     /// Gives the message back when there is no room for it.
     pub fn push(&mut self, message: Vec<u8>) -> Result<(), Full> {
-        if message.len() > self.bytes_max - self.bytes {
+        if message.len() > self.room() {
             return Err(Full(message));
         }
         self.bytes += message.len();
@@ -88,9 +93,17 @@ impl Queue {
         self.bytes
     }
 
+    /// Bytes for which there is room.
+    pub fn room(&self) -> usize {
+        self.bytes_max - self.bytes
+    }
+
     /// What waits of each message, first to last.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let skipped = std::iter::once(self.written).chain(std::iter::repeat(0));
-        self.messages.iter().zip(skipped).map(|(message, skip)| &message[skip..])
+        self.messages
+            .iter()
+            .zip(skipped)
+            .map(|(message, skip)| &message[skip..])
     }
 }

@@ -14,6 +14,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use trunkline_examples::{Queue, Socket};
 use trunkline_selectors::{Interest, Key, Mechanism, Readiness, Selector};
 
+const BUFFER_BYTES: usize = 4096;
 const QUEUE_BYTES_MAX: usize = 64 * 1024;
 
 /// What belongs to a registration; `select` hands it back with each event.
@@ -29,7 +30,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [address, rest @ ..] = &arguments[..] else {
         return Err("usage: poll_server ADDRESS [COUNT]".into());
     };
-    let mut to_serve: usize = rest.first().map_or(Ok(usize::MAX), |number| number.parse())?;
+    let mut to_serve: usize = rest
+        .first()
+        .map_or(Ok(usize::MAX), |number| number.parse())?;
 
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
@@ -37,7 +40,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("listening on {local}");
 
     let mut selector = Clients::with_mechanism(Mechanism::Poll)?;
-    let nothing = Connection { peer: local, queue: Queue::new(0) };
+    let nothing = Connection {
+        peer: local,
+        queue: Queue::new(0),
+    };
     let listening = selector.register(Socket::Listener(listener), Interest::READ, nothing)?;
 
     while to_serve > 0 {
@@ -68,8 +74,15 @@ fn accept(selector: &mut Clients, listening: Key) -> Result<(), Box<dyn Error>> 
         return Ok(()); // it gave up before we came
     };
     stream.set_nonblocking(true)?;
-    let connection = Connection { peer, queue: Queue::new(QUEUE_BYTES_MAX) };
-    selector.register(Socket::Client(stream), Interest::READ | Interest::PRIORITY, connection)?;
+    let connection = Connection {
+        peer,
+        queue: Queue::new(QUEUE_BYTES_MAX),
+    };
+    selector.register(
+        Socket::Client(stream),
+        Interest::READ | Interest::PRIORITY,
+        connection,
+    )?;
     Ok(())
 }
 
@@ -84,7 +97,11 @@ fn describe(readiness: Readiness) -> String {
         (readiness.is_error(), "error"),
         (readiness.is_invalid(), "invalid"),
     ];
-    let set: Vec<&str> = flags.iter().filter(|(set, _)| *set).map(|(_, name)| *name).collect();
+    let set: Vec<&str> = flags
+        .iter()
+        .filter(|(set, _)| *set)
+        .map(|(_, name)| *name)
+        .collect();
     set.join(", ")
 }
 
@@ -103,6 +120,7 @@ fn serve(selector: &mut Clients, key: Key, readiness: Readiness) -> Option<()> {
     // "Finished" may come together with the last input: what is still there is read first, and only when
     // nothing is left does `read` say 0. From then on there is nothing to read, only answers to write.
     match read(stream, &mut connection.queue) {
+        Input::NoRoom => {}
         Input::Open => interest = interest.with(Interest::READ),
         Input::Ended if connection.queue.is_empty() => return None,
         Input::Ended => {}
@@ -116,6 +134,8 @@ fn serve(selector: &mut Clients, key: Key, readiness: Readiness) -> Option<()> {
 
 /// What reading found out about the client's side.
 enum Input {
+    /// Not asked: the answers would not fit into the queue.
+    NoRoom,
     Open,
     Ended,
     Failed,
@@ -123,7 +143,10 @@ enum Input {
 
 /// Reads once and queues what came as the answer.
 fn read(mut stream: &TcpStream, queue: &mut Queue) -> Input {
-    let mut buffer = [0; 4096];
+    if queue.room() < BUFFER_BYTES {
+        return Input::NoRoom;
+    }
+    let mut buffer = [0; BUFFER_BYTES];
     match stream.read(&mut buffer) {
         Ok(0) => Input::Ended,
         Ok(count) => match queue.push(buffer[..count].to_vec()) {

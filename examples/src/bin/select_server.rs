@@ -2,7 +2,7 @@
 //!
 //!     select_server ADDRESS [COUNT]      ends when COUNT clients have come and gone
 //!
-//! Whatever a client sends comes back. Of `select`'s three sets a client is in the first (reading) always, in
+//! Whatever a client sends comes back. Of `select`'s three sets a client is in the first (reading) as a rule, in
 //! the second (writing) only while its queue holds something, because a socket can nearly always be written
 //! to: asking without need would wake us for ever. The third (exceptional) tells of urgent data, which this
 //! service does not know: such a client is removed.
@@ -18,6 +18,7 @@ use trunkline_examples::{Queue, Socket};
 use trunkline_selectors::{Event, Interest, Key, Mechanism, Selector};
 
 const READING: Interest = Interest::READ.with(Interest::PRIORITY);
+const BUFFER_BYTES: usize = 4096;
 const QUEUE_BYTES_MAX: usize = 64 * 1024;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -25,7 +26,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [address, rest @ ..] = &arguments[..] else {
         return Err("usage: select_server ADDRESS [COUNT]".into());
     };
-    let mut to_serve: usize = rest.first().map_or(Ok(usize::MAX), |number| number.parse())?;
+    let mut to_serve: usize = rest
+        .first()
+        .map_or(Ok(usize::MAX), |number| number.parse())?;
 
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
@@ -38,7 +41,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     while to_serve > 0 {
         let selected = selector.select(Some(Duration::from_secs(30)))?;
         if selected.events == 0 {
-            println!("nothing happened for 30 seconds, {} clients", selector.len() - 1);
+            println!(
+                "nothing happened for 30 seconds, {} clients",
+                selector.len() - 1
+            );
         }
         while let Some(event) = selector.next_event() {
             let waiting = match selector.source(event.key) {
@@ -47,7 +53,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             };
             if let Some(clients) = waiting {
                 for client in clients {
-                    selector.register(Socket::Client(client), READING, Queue::new(QUEUE_BYTES_MAX))?;
+                    selector.register(
+                        Socket::Client(client),
+                        READING,
+                        Queue::new(QUEUE_BYTES_MAX),
+                    )?;
                 }
             } else if let Err(why) = serve(&mut selector, event) {
                 // Removed from the sets, its queue dropped and its socket closed: all of it is this one call.
@@ -85,8 +95,11 @@ fn serve(selector: &mut Selector<Socket, Queue>, event: Event) -> Result<(), Box
     let Some((Socket::Client(stream), queue)) = selector.pair_mut(event.key) else {
         return Ok(());
     };
+    if event.readiness.is_writable() {
+        queue.write_to(stream)?;
+    }
     if event.readiness.is_readable() {
-        let mut buffer = [0; 4096];
+        let mut buffer = [0; BUFFER_BYTES];
         match (&*stream).read(&mut buffer) {
             Ok(0) => return Err("end of stream".into()),
             Ok(count) => queue.push(buffer[..count].to_vec())?,
@@ -95,15 +108,22 @@ fn serve(selector: &mut Selector<Socket, Queue>, event: Event) -> Result<(), Box
             Err(error) => return Err(error.into()),
         }
     }
-    if event.readiness.is_writable() {
-        queue.write_to(stream)?;
-    }
     want_what_is_needed(selector, event.key)?;
     Ok(())
 }
 
-/// In the writing set exactly while something waits to be written.
+/// In the writing set exactly while something waits to be written; in the reading set while the queue has room
+/// for what might be read: a client that does not read its answers is not read from either.
 fn want_what_is_needed(selector: &mut Selector<Socket, Queue>, key: Key) -> io::Result<()> {
-    let waits = selector.data(key).is_some_and(|queue| !queue.is_empty());
-    selector.modify(key, if waits { READING.with(Interest::WRITE) } else { READING })
+    let Some(queue) = selector.data(key) else {
+        return Ok(());
+    };
+    let mut interest = Interest::PRIORITY;
+    if !queue.is_empty() {
+        interest = interest.with(Interest::WRITE);
+    }
+    if queue.room() >= BUFFER_BYTES {
+        interest = interest.with(Interest::READ);
+    }
+    selector.modify(key, interest)
 }

@@ -13,7 +13,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [address, rest @ ..] = &arguments[..] else {
         return Err("usage: simple_server ADDRESS [COUNT]".into());
     };
-    let count = rest.first().map_or(Ok(usize::MAX), |number| number.parse())?;
+    let count = rest
+        .first()
+        .map_or(Ok(usize::MAX), |number| number.parse())?;
 
     // `bind` creates the socket, binds it and listens, with a backlog: clients that connect while we are
     // busy with another wait there, in the kernel.
@@ -29,7 +31,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         // how not to wait here.
         match stream.read(&mut buffer) {
             Ok(0) => println!("{peer} said nothing"),
-            Ok(count) => println!("{peer}: {}", String::from_utf8_lossy(&buffer[..count]).trim_end()),
+            Ok(count) => println!(
+                "{peer}: {}",
+                String::from_utf8_lossy(&buffer[..count]).trim_end()
+            ),
             Err(error) => println!("{peer} failed: {error}"),
         }
         // The end of the block closes the connection.
