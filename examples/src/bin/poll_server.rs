@@ -120,10 +120,9 @@ fn serve(selector: &mut Clients, key: Key, readiness: Readiness) -> Option<()> {
     // "Finished" may come together with the last input: what is still there is read first, and only when
     // nothing is left does `read` say 0. From then on there is nothing to read, only answers to write.
     match read(stream, &mut connection.queue) {
-        Input::NoRoom => {}
         Input::Open => interest = interest.with(Interest::READ),
         Input::Ended if connection.queue.is_empty() => return None,
-        Input::Ended => {}
+        Input::Ended | Input::NoRoom => {}
         Input::Failed => return None,
     }
     if !connection.queue.is_empty() {
