@@ -1,2 +1,46 @@
-//! cli
-fn main() {}
+//! Developer commands: everything that is tested, and the figures that the documentation speaks of.
+#![forbid(unsafe_code)]
+
+mod figures;
+mod programs;
+mod test;
+mod tour;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test [--no-skip]   every test: unit, documentation, examples, the README's tour, and real peers
+                     against a release build; --no-skip (or CI=true) makes a missing program a failure
+  figures            system calls, user-space instructions and memory of `trunkline serve`
+";
+
+/// What a command ends with: nothing, or a sentence that says what failed.
+type Outcome = Result<(), String>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words[..] {
+        ["test"] => test::run(test::strict_by_environment()),
+        ["test", "--no-skip"] => test::run(true),
+        ["figures"] => figures::run_with_raised_limit(),
+        ["figures", figures::LIMIT_RAISED] => figures::run(),
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("error: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,1 +1,76 @@
-//! placeholder
+//! Which of my sources is ready? `select`, `poll` and `epoll` behind one safe interface, with the vocabulary of
+//! Python's `selectors`: register, modify, unregister, select.
+//!
+//! A [`Selector`] *owns* its sources together with data of any type, and lends both by [`Key`]. A key is
+//! generational: once [`Selector::unregister`] has returned, no event for that key is delivered, not even from the
+//! batch that is being worked on, and not even when the system gives the descriptor's number to the next socket.
+//!
+//! ```
+//! use std::io::{Read, Write};
+//! use std::os::unix::net::UnixStream;
+//! use trunkline_selectors::{Interest, Selector};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let (mut ours, theirs) = UnixStream::pair()?;
+//! let mut selector = Selector::new()?; // the platform's best mechanism
+//! selector.register(theirs, Interest::READ, "the other end")?;
+//!
+//! ours.write_all(b"hello")?;
+//! selector.select(None)?; // waits until something is ready
+//! while let Some(event) = selector.next_event() {
+//!     if event.readiness.is_readable() {
+//!         let (mut stream, name) = selector.get(event.key).expect("still registered");
+//!         let mut text = [0; 5];
+//!         stream.read_exact(&mut text)?;
+//!         assert_eq!((&text, *name), (b"hello", "the other end"));
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The same answers from every mechanism
+//!
+//! | Readiness | The system's flags, and the interest they need |
+//! |---|---|
+//! | readable | `IN`, `HUP`, `ERR` or `RDHUP`, with [`Interest::READ`] |
+//! | writable | `OUT`, `HUP` or `ERR`, with [`Interest::WRITE`] |
+//! | priority | `PRI`, with [`Interest::PRIORITY`] |
+//! | read closed | `RDHUP` or `HUP`, with [`Interest::READ`] |
+//! | write closed | `HUP`, with [`Interest::WRITE`] |
+//! | error | `ERR`, with any interest |
+//! | invalid | `NVAL`: the descriptor was closed behind the selector's back |
+//!
+//! - A source without interest ([`Interest::NONE`]) is taken out of the kernel's set: it costs no wake-up, not even
+//!   when its peer hangs up.
+//! - What can never block, such as a regular file or `/dev/null`, is always ready for reading and writing.
+//! - `select(2)` knows no flags, only sets; so when it found something, one `poll(2)` over what it found gets them.
+//!   The price is a second system call on the slowest mechanism. What its sets cannot ask for remains: a source
+//!   registered there for [`Interest::PRIORITY`] alone does not wake for an error or a hang-up, and one registered
+//!   for [`Interest::WRITE`] alone not for a hang-up that comes without `OUT` or `ERR`.
+//!
+//! # Spurious readiness
+//!
+//! Ready is a hint that was true when the system gave it. Keep sources non-blocking and treat "would block" as
+//! "not yet": another reader of the same socket may have been faster.
+#![deny(unsafe_code)]
+
+#[allow(unsafe_code)]
+mod backend;
+mod interest;
+mod mechanism;
+mod readiness;
+mod registering;
+mod selector;
+mod slab;
+mod waker;
+
+pub use interest::{Interest, Trigger};
+pub use mechanism::{
+    Availability, ENVIRONMENT_VARIABLE, Mechanism, ParseMechanismError, Unavailable,
+};
+pub use readiness::{Event, Readiness, Selected};
+pub use registering::RegisterError;
+pub use selector::Selector;
+pub use slab::{Key, Slab};
+pub use waker::Waker;

@@ -31,7 +31,12 @@ pub trait Handler: Sized {
     fn open(&mut self, io: &mut Io<'_, Self>) -> Option<Self::State>;
 
     /// A whole frame has arrived.
-    fn frame(&mut self, state: &mut Self::State, io: &mut Io<'_, Self>, frame: Frame<'_, Self>) -> Flow;
+    fn frame(
+        &mut self,
+        state: &mut Self::State,
+        io: &mut Io<'_, Self>,
+        frame: Frame<'_, Self>,
+    ) -> Flow;
 
     /// The outgoing queue, once above the high watermark, is at or below the low one again.
     fn drained(&mut self, _state: &mut Self::State, _io: &mut Io<'_, Self>) {}

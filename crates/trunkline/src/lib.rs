@@ -1,1 +1,34 @@
+//! Many connections, one thread: an event-driven engine for TCP servers and clients, without async.
+//!
+//! Write a [`Handler`]: what happens when a connection opens, a frame arrives, the peer ends its side, a timer is
+//! due. [`Server`] and [`Client`] run it over the best readiness mechanism of the platform; the same handler runs
+//! over the [`simulated`](network::simulated) network in tests. See [`Server`] for a whole program.
 #![forbid(unsafe_code)]
+
+mod builder;
+mod client;
+pub mod codec;
+mod connection;
+mod event_loop;
+mod handler;
+mod io;
+mod mutant;
+pub mod net;
+pub mod network;
+mod options;
+mod remote;
+mod server;
+mod timer;
+
+pub use client::Client;
+pub use codec::{Chunks, Codec, Decoded, Delimiter, FrameError, LineEnding, Lines};
+pub use connection::Role;
+pub use event_loop::EventLoop;
+pub use handler::{Cause, Closed, Flow, Frame, Handler, Message};
+pub use io::{ConnectionId, Io, Sent};
+pub use net::{Error, ErrorKind, Operation, resolve};
+pub use options::{Options, Overflow, Stats, WhenFull};
+pub use remote::Remote;
+pub use server::Server;
+pub use timer::TimerId;
+pub use trunkline_selectors::{Mechanism, Trigger};

@@ -9,6 +9,8 @@ use std::fmt;
 mod chunks;
 mod delimiter;
 mod lines;
+#[cfg(test)]
+mod tests;
 
 pub use chunks::Chunks;
 pub use delimiter::Delimiter;
@@ -20,7 +22,9 @@ pub const DEFAULT_FRAME_BYTES_MAX: usize = 64 * 1024;
 /// Cuts incoming bytes into frames, and writes outgoing messages as bytes.
 pub trait Codec: Clone {
     /// A whole frame, borrowed from the input (or from the codec).
-    type Frame<'a>;
+    type Frame<'a>
+    where
+        Self: 'a;
     /// What is sent.
     type Message: ?Sized;
 
@@ -76,8 +80,12 @@ pub enum FrameError {
 impl fmt::Display for FrameError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLong { limit } => write!(formatter, "frame longer than the limit of {limit} bytes"),
-            Self::ContainsMark => formatter.write_str("message contains the mark that ends a message"),
+            Self::TooLong { limit } => {
+                write!(formatter, "frame longer than the limit of {limit} bytes")
+            }
+            Self::ContainsMark => {
+                formatter.write_str("message contains the mark that ends a message")
+            }
             Self::Unfinished => formatter.write_str("stream ended inside a frame"),
         }
     }

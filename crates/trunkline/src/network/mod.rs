@@ -8,8 +8,9 @@
 //!   that socket is delivered, the rest of the current batch included.
 //! - With [`Trigger::Level`] a socket is reported at each wait while it is ready for its interest. With
 //!   [`Trigger::Edge`] every stream reports input and output once per change, whatever its interest, and
-//!   `set_interest` on a stream does nothing. Listeners and streams still connecting follow the same trigger
-//!   for streams, and always level for listeners.
+//!   the engine never calls `set_interest` on a stream. Listeners are always level-triggered.
+//! - With edge triggers a read that fills less than its buffer has emptied the socket, unless the event also
+//!   said priority, read-closed, write-closed or error; what comes later makes a new event.
 //! - Readiness may be spurious: `read`, `write` and `accept` may still say "would block".
 
 use std::io::{self, IoSlice};
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub mod kernel;
-pub mod simulated;
+// pub mod simulated;
 
 pub use trunkline_selectors::{Interest, Readiness, Trigger};
 
@@ -48,9 +49,18 @@ pub trait Network {
     /// How streams report readiness.
     fn trigger(&self) -> Trigger;
     /// Opens a listening socket (with `TCP_NODELAY` for what it accepts), interested in input; says where it is bound.
-    fn listen(&mut self, address: SocketAddr, backlog: u32, token: Token) -> io::Result<(Self::Socket, SocketAddr)>;
+    fn listen(
+        &mut self,
+        address: SocketAddr,
+        backlog: u32,
+        token: Token,
+    ) -> io::Result<(Self::Socket, SocketAddr)>;
     /// Takes one connection from the backlog; it is registered with `token`, interested in input.
-    fn accept(&mut self, listener: Self::Socket, token: Token) -> io::Result<(Self::Socket, SocketAddr)>;
+    fn accept(
+        &mut self,
+        listener: Self::Socket,
+        token: Token,
+    ) -> io::Result<(Self::Socket, SocketAddr)>;
     /// Starts to connect; registered with `token`, interested in output, which reports the outcome.
     fn connect(&mut self, address: SocketAddr, token: Token) -> io::Result<Self::Socket>;
     /// After a connecting socket reported readiness: `Ok(true)` connected, `Ok(false)` not yet, or why it failed.

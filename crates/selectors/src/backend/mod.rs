@@ -1,0 +1,260 @@
+//! The mechanisms, and everything that differs between platforms.
+//!
+//! # The contract
+//!
+//! One file per mechanism, the same functions in the same order:
+//!
+//! - `new(waker)`: an empty set that also watches the waker's descriptor for input, level-triggered, under
+//!   [`Key::NOTHING`].
+//! - `register(descriptor, key, interest, trigger)`: from now on watches the descriptor and reports it by `key`. Errors
+//!   come at once and leave nothing behind. With no interest the descriptor is checked to be open, and not watched.
+//! - `modify(descriptor, key, (old, new), trigger)`: replaces the interest `old`, which is not `new`. After an error the
+//!   descriptor is not watched. A change never reaches another file that has got the descriptor's number where the
+//!   mechanism can tell: an entry that the system forgot is an error, it is not made anew.
+//! - `unregister(descriptor, key, interest)`: stops at once. Never fails: a descriptor that was closed behind our back
+//!   is gone already.
+//! - `holds(descriptor, key, interest, trigger)`: whether the mechanism still watches the file it was told to. False
+//!   only if it is sure that the descriptor was closed in the meantime.
+//! - `wait(timeout)`: waits and collects a batch; says how many entries it has, the waker's included. May end early
+//!   with none. `EINTR` is returned as it is; the selector keeps the deadline. Allocates nothing.
+//! - `saw_waker()`: whether the waker's descriptor is in the batch.
+//! - `next()`: the next entry of the batch, as the system's [`Flags`]. May give the waker's, whose key names nothing.
+//!
+//! A batch is at most [`BATCH`] entries and a few more, so that no mechanism needs memory in proportion to what is
+//! ready. Mechanisms that walk a table begin where the last batch ended, so that nobody is left out.
+//!
+//! Descriptors come as numbers. That they are open is the selector's business, which owns their sources; a source
+//! that was closed behind its back is a number the system does not know, which it says (`EBADF`, `POLLNVAL`).
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, PollFlags, Timespec, eventfd};
+
+use crate::interest::{Interest, Trigger};
+use crate::mechanism::Mechanism;
+use crate::readiness::Readiness;
+use crate::slab::Key;
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("trunkline-selectors runs on Linux only so far; kqueue and Windows are to come");
+
+mod epoll;
+mod poll;
+mod select;
+#[cfg(test)]
+mod tests;
+
+/// How many entries a batch has at most, but for those that never block.
+const BATCH: usize = 1024;
+
+/// The mechanism in use.
+pub(crate) enum Backend {
+    Epoll(epoll::Epoll),
+    Poll(poll::Poll),
+    Select(select::Select),
+}
+
+/// Calls a function of the mechanism in use.
+macro_rules! dispatch {
+    ($backend:expr, $mechanism:ident => $call:expr) => {
+        match $backend {
+            Backend::Epoll($mechanism) => $call,
+            Backend::Poll($mechanism) => $call,
+            Backend::Select($mechanism) => $call,
+        }
+    };
+}
+
+impl Backend {
+    pub(crate) fn new(mechanism: Mechanism, waker: BorrowedFd<'_>) -> io::Result<Backend> {
+        match mechanism {
+            Mechanism::Epoll => epoll::Epoll::new(waker).map(Backend::Epoll),
+            Mechanism::Poll => Ok(Backend::Poll(poll::Poll::new(waker))),
+            Mechanism::Select => Ok(Backend::Select(select::Select::new(waker))),
+            Mechanism::Kqueue => Err(mechanism
+                .check()
+                .err()
+                .map_or(io::ErrorKind::Unsupported.into(), Into::into)),
+        }
+    }
+
+    pub(crate) fn register(
+        &mut self,
+        descriptor: RawFd,
+        key: Key,
+        interest: Interest,
+        trigger: Trigger,
+    ) -> io::Result<()> {
+        dispatch!(self, mechanism => mechanism.register(descriptor, key, interest, trigger))
+    }
+
+    pub(crate) fn modify(
+        &mut self,
+        descriptor: RawFd,
+        key: Key,
+        change: (Interest, Interest),
+        trigger: Trigger,
+    ) -> io::Result<()> {
+        dispatch!(self, mechanism => mechanism.modify(descriptor, key, change, trigger))
+    }
+
+    pub(crate) fn unregister(&mut self, descriptor: RawFd, key: Key, interest: Interest) {
+        dispatch!(self, mechanism => mechanism.unregister(descriptor, key, interest));
+    }
+
+    pub(crate) fn holds(
+        &self,
+        descriptor: RawFd,
+        key: Key,
+        interest: Interest,
+        trigger: Trigger,
+    ) -> bool {
+        dispatch!(self, mechanism => mechanism.holds(descriptor, key, interest, trigger))
+    }
+
+    pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
+        dispatch!(self, mechanism => mechanism.wait(timeout))
+    }
+
+    pub(crate) fn saw_waker(&self) -> bool {
+        dispatch!(self, mechanism => mechanism.saw_waker())
+    }
+
+    #[inline]
+    pub(crate) fn next(&mut self) -> Option<(Key, Flags)> {
+        dispatch!(self, mechanism => mechanism.next())
+    }
+}
+
+/// Why a mechanism does not work here.
+pub(crate) fn check(mechanism: Mechanism) -> Result<(), String> {
+    match mechanism {
+        Mechanism::Epoll => epoll::check().map_err(|error| error.to_string()),
+        Mechanism::Poll | Mechanism::Select => Ok(()),
+        Mechanism::Kqueue => Err("kqueue belongs to macOS and the BSDs, this is Linux".to_owned()),
+    }
+}
+
+/// What the system says about a descriptor: the flags of `poll`, which on Linux are those of `epoll` too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Flags(u16);
+
+impl Flags {
+    const IN: u16 = PollFlags::IN.bits();
+    const PRIORITY: u16 = PollFlags::PRI.bits();
+    const OUT: u16 = PollFlags::OUT.bits();
+    const ERROR: u16 = PollFlags::ERR.bits();
+    const HANG_UP: u16 = PollFlags::HUP.bits();
+    const INVALID: u16 = PollFlags::NVAL.bits();
+    const READ_HANG_UP: u16 = PollFlags::RDHUP.bits();
+
+    /// What to ask the system for. Errors and hang-ups come without asking.
+    fn asking(interest: Interest) -> Flags {
+        let mut flags = 0;
+        if interest.contains(Interest::READ) {
+            flags |= Flags::IN | Flags::READ_HANG_UP;
+        }
+        if interest.contains(Interest::WRITE) {
+            flags |= Flags::OUT;
+        }
+        if interest.contains(Interest::PRIORITY) {
+            flags |= Flags::PRIORITY;
+        }
+        Flags(flags)
+    }
+
+    fn poll(self) -> PollFlags {
+        PollFlags::from_bits_retain(self.0)
+    }
+
+    /// The answer in the crate's terms: the one table that makes all mechanisms agree.
+    #[inline]
+    pub(crate) fn readiness(self, interest: Interest) -> Readiness {
+        let has = |flags: u16| self.0 & flags != 0;
+        let mut readiness = Readiness::NONE;
+        if interest.contains(Interest::READ) {
+            if has(Flags::IN | Flags::HANG_UP | Flags::ERROR | Flags::READ_HANG_UP) {
+                readiness |= Readiness::READABLE;
+            }
+            if has(Flags::HANG_UP | Flags::READ_HANG_UP) {
+                readiness |= Readiness::READ_CLOSED;
+            }
+        }
+        if interest.contains(Interest::WRITE) {
+            if has(Flags::OUT | Flags::HANG_UP | Flags::ERROR) {
+                readiness |= Readiness::WRITABLE;
+            }
+            if has(Flags::HANG_UP) {
+                readiness |= Readiness::WRITE_CLOSED;
+            }
+        }
+        if interest.contains(Interest::PRIORITY) && has(Flags::PRIORITY) {
+            readiness |= Readiness::PRIORITY;
+        }
+        if !interest.is_empty() && has(Flags::ERROR | Flags::INVALID) {
+            readiness |= if has(Flags::INVALID) {
+                Readiness::INVALID
+            } else {
+                Readiness::ERROR
+            };
+        }
+        readiness
+    }
+}
+
+/// What a waker raises and a mechanism watches: an eventfd.
+pub(crate) struct Signal(OwnedFd);
+
+impl Signal {
+    pub(crate) fn new() -> io::Result<Signal> {
+        Ok(Signal(eventfd(
+            0,
+            EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK,
+        )?))
+    }
+
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    pub(crate) fn raise(&self) -> io::Result<()> {
+        loop {
+            match rustix::io::write(&self.0, &1_u64.to_ne_bytes()) {
+                // A counter that is full is as raised as can be.
+                Ok(_) | Err(rustix::io::Errno::AGAIN) => return Ok(()),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    pub(crate) fn clear(&self) {
+        // A non-blocking eventfd has nothing to say but "not raised", which is what is wanted here.
+        let _ = rustix::io::read(&self.0, &mut [0_u8; 8]);
+    }
+}
+
+/// The system's form of a timeout. The selector asks for nothing that does not fit.
+fn timespec(timeout: Duration) -> Timespec {
+    Timespec {
+        tv_sec: timeout.as_secs().cast_signed(),
+        tv_nsec: timeout.subsec_nanos().into(),
+    }
+}
+
+/// A descriptor by its number.
+fn borrow(descriptor: RawFd) -> BorrowedFd<'static> {
+    // SAFETY: the number is that of a source the selector owns (or that is lent to it), taken from `AsFd` and so not
+    // -1. The selector unregisters it before it gives the source back. If somebody closed it all the same, by unsafe
+    // means, the number is used only to name it to `epoll_ctl`, `poll`, `select` and `fcntl(F_GETFD)`, which answer
+    // with an error, and which read and write nothing through it.
+    unsafe { BorrowedFd::borrow_raw(descriptor) }
+}
+
+/// Says whether a descriptor is open, for mechanisms that would say so only at the next wait.
+fn check_open(descriptor: RawFd) -> io::Result<()> {
+    rustix::io::fcntl_getfd(borrow(descriptor))?;
+    Ok(())
+}

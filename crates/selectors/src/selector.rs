@@ -1,0 +1,514 @@
+//! The selector: who is registered, for what, and what the last wait found.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::time::{Duration, Instant};
+
+use crate::backend::Backend;
+use crate::interest::{Interest, Trigger};
+use crate::mechanism::Mechanism;
+use crate::readiness::{Event, Readiness, Selected};
+use crate::registering::RegisterError;
+use crate::slab::{Key, Slab};
+use crate::waker::Waker;
+
+/// Waits for many sources at once.
+///
+/// `S` is the source: anything with a descriptor, owned (`TcpStream`, `OwnedFd`) or lent (`&TcpStream`,
+/// `BorrowedFd<'_>`, `Arc<TcpStream>`). `T` is data of your choice that goes with it. Sources are lent as `&S`, never
+/// as `&mut S`: replacing a source would leave the mechanism with a descriptor that is gone.
+///
+/// ```
+/// use std::net::{TcpListener, TcpStream};
+/// use std::time::Duration;
+/// use trunkline_selectors::{Interest, Selector};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let mut selector = Selector::new()?;
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let address = listener.local_addr()?;
+/// let key = selector.register(listener, Interest::READ, 0)?; // counts connections
+///
+/// let _client = TcpStream::connect(address)?;
+/// let selected = selector.select(Some(Duration::from_secs(5)))?;
+/// assert_eq!(selected.events, 1);
+/// while let Some(event) = selector.next_event() {
+///     if let Some((listener, count)) = selector.pair_mut(event.key) {
+///         let (_stream, _peer) = listener.accept()?;
+///         *count += 1;
+///     }
+/// }
+/// let (_listener, count) = selector.unregister(key).expect("registered above");
+/// assert_eq!(count, 1);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Selector<S: AsFd, T = ()> {
+    registrations: Slab<Registration<S, T>>,
+    /// The slot of the registration of each descriptor.
+    slots: Vec<u32>,
+    /// Registrations whose interest was modified since the last wait.
+    changed: Vec<Key>,
+    /// Registrations whose change the mechanism refused.
+    failed: Vec<Event>,
+    backend: Backend,
+    waker: Waker,
+    mechanism: Mechanism,
+}
+
+struct Registration<S, T> {
+    source: S,
+    data: T,
+    /// The source's descriptor. A number to look things up by: nothing is done through it but what the mechanism's
+    /// own calls do, and to them the number of a closed descriptor is just an error.
+    descriptor: RawFd,
+    /// What the user wants.
+    wanted: Interest,
+    /// What the mechanism was told.
+    applied: Interest,
+    trigger: Trigger,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Settled,
+    /// The key is in the list of changes.
+    Changed,
+    /// The descriptor was closed behind our back, and nothing is watched.
+    Closed,
+}
+
+/// Marks a descriptor that is not registered.
+const NO_SLOT: u32 = u32::MAX;
+
+/// A wait of more than a hundred years is a wait without an end.
+const LONGEST_WAIT: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
+
+impl<S: AsFd, T> Selector<S, T> {
+    /// A selector over the best mechanism that works here, or over the one that the environment variable
+    /// `TRUNKLINE_MECHANISM` names.
+    ///
+    /// # Errors
+    ///
+    /// When that variable names no mechanism or one that does not work here, or the system has no descriptors left.
+    pub fn new() -> io::Result<Selector<S, T>> {
+        Selector::with_mechanism(Mechanism::choose()?)
+    }
+
+    /// A selector over this mechanism.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported`, with the reason, when the mechanism does not work here.
+    pub fn with_mechanism(mechanism: Mechanism) -> io::Result<Selector<S, T>> {
+        let waker = Waker::new()?;
+        let backend = Backend::new(mechanism, waker.descriptor())?;
+        Ok(Selector {
+            registrations: Slab::new(),
+            slots: Vec::new(),
+            changed: Vec::new(),
+            failed: Vec::new(),
+            backend,
+            waker,
+            mechanism,
+        })
+    }
+
+    /// The mechanism in use.
+    pub fn mechanism(&self) -> Mechanism {
+        self.mechanism
+    }
+
+    /// Something that ends a wait from any thread.
+    ///
+    /// # Errors
+    ///
+    /// None today; left open for platforms where a waker needs a descriptor of its own.
+    pub fn waker(&self) -> io::Result<Waker> {
+        Ok(self.waker.clone())
+    }
+
+    /// Takes `source` in and watches it for `interest`, level-triggered.
+    ///
+    /// # Errors
+    ///
+    /// See [`RegisterError`], which gives `source` and `data` back.
+    pub fn register(
+        &mut self,
+        source: S,
+        interest: Interest,
+        data: T,
+    ) -> Result<Key, RegisterError<S, T>> {
+        self.register_with(source, interest, Trigger::Level, data)
+    }
+
+    /// Takes `source` in and watches it for `interest`, with the given trigger.
+    ///
+    /// # Errors
+    ///
+    /// See [`RegisterError`], which gives `source` and `data` back.
+    pub fn register_with(
+        &mut self,
+        source: S,
+        interest: Interest,
+        trigger: Trigger,
+        data: T,
+    ) -> Result<Key, RegisterError<S, T>> {
+        let descriptor = source.as_fd().as_raw_fd();
+        if let Err(error) = self.admit(descriptor, interest, trigger) {
+            return Err(RegisterError {
+                source,
+                data,
+                error,
+            });
+        }
+        let state = State::Settled;
+        let registration = Registration {
+            source,
+            data,
+            descriptor,
+            wanted: interest,
+            applied: interest,
+            trigger,
+            state,
+        };
+        let key = self.registrations.insert(registration);
+        self.slots[descriptor as usize] = key.index();
+        Ok(key)
+    }
+
+    /// Has the mechanism watch a descriptor, under the key that its registration is going to have.
+    fn admit(&mut self, descriptor: RawFd, interest: Interest, trigger: Trigger) -> io::Result<()> {
+        if !self.mechanism.supports(trigger) {
+            return Err(no_such_trigger(self.mechanism, trigger));
+        }
+        let needed = descriptor as usize + 1;
+        if self.slots.len() < needed {
+            self.slots
+                .reserve_exact((needed - self.slots.len()).max(self.slots.len() / 4));
+            self.slots.resize(needed, NO_SLOT);
+        }
+        if let Some(previous) = self.registrations.key_at(self.slots[descriptor as usize]) {
+            self.displace(previous)?;
+        }
+        self.backend.register(
+            descriptor,
+            self.registrations.vacant_key(),
+            interest,
+            trigger,
+        )
+    }
+
+    /// Makes room for the descriptor's next owner if the registered one was closed behind our back and the mechanism
+    /// can tell. The old registration stays until it is unregistered, but watches nothing any more.
+    fn displace(&mut self, previous: Key) -> io::Result<()> {
+        let Some(old) = self.registrations.get_mut(previous) else {
+            return Ok(());
+        };
+        if old.state != State::Closed
+            && self
+                .backend
+                .holds(old.descriptor, previous, old.applied, old.trigger)
+        {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "its descriptor is already registered",
+            ));
+        }
+        self.backend
+            .unregister(old.descriptor, previous, old.applied);
+        self.slots[old.descriptor as usize] = NO_SLOT;
+        old.watch_nothing();
+        Ok(())
+    }
+
+    /// Changes what a source is watched for.
+    ///
+    /// The change is remembered and told to the system at the next [`select`](Selector::select), once, and only if
+    /// it still differs from what the system knows: turning an interest on and off again costs nothing. Events of the
+    /// current batch are masked by the new interest at once. If the system refuses the change, which needs it to be
+    /// out of memory or watches, that is reported as [`Readiness::ERROR`] and the interest is empty.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when `key` names nothing (any more).
+    pub fn modify(&mut self, key: Key, interest: Interest) -> io::Result<()> {
+        let Some(registration) = self.registrations.get_mut(key) else {
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "the key names no registered source",
+            ));
+        };
+        registration.wanted = interest;
+        if registration.wanted != registration.applied && registration.state != State::Changed {
+            registration.state = State::Changed;
+            self.changed.push(key);
+        }
+        Ok(())
+    }
+
+    /// Stops watching a source and gives it back with its data; `None` when `key` names nothing (any more).
+    ///
+    /// It takes effect at once: no event for `key` is delivered any more, the current batch included, even if
+    /// duplicates of the descriptor stay open.
+    pub fn unregister(&mut self, key: Key) -> Option<(S, T)> {
+        let registration = self.registrations.remove(key)?;
+        let slot = &mut self.slots[registration.descriptor as usize];
+        // Not so when the descriptor has a new owner: then it is the new owner's registration.
+        if *slot == key.index() {
+            *slot = NO_SLOT;
+            self.backend
+                .unregister(registration.descriptor, key, registration.applied);
+        }
+        Some((registration.source, registration.data))
+    }
+
+    /// A source and its data.
+    pub fn get(&self, key: Key) -> Option<(&S, &T)> {
+        self.registrations
+            .get(key)
+            .map(|registration| (&registration.source, &registration.data))
+    }
+
+    /// A source.
+    pub fn source(&self, key: Key) -> Option<&S> {
+        self.registrations
+            .get(key)
+            .map(|registration| &registration.source)
+    }
+
+    /// A source's data.
+    pub fn data(&self, key: Key) -> Option<&T> {
+        self.registrations
+            .get(key)
+            .map(|registration| &registration.data)
+    }
+
+    /// A source's data, to change it.
+    pub fn data_mut(&mut self, key: Key) -> Option<&mut T> {
+        self.registrations
+            .get_mut(key)
+            .map(|registration| &mut registration.data)
+    }
+
+    /// A source, and its data to change it.
+    pub fn pair_mut(&mut self, key: Key) -> Option<(&S, &mut T)> {
+        self.registrations
+            .get_mut(key)
+            .map(|registration| (&registration.source, &mut registration.data))
+    }
+
+    /// What a source is watched for.
+    pub fn interest(&self, key: Key) -> Option<Interest> {
+        self.registrations
+            .get(key)
+            .map(|registration| registration.wanted)
+    }
+
+    /// The key of the registered source that has the same descriptor as `source`.
+    pub fn key_of(&self, source: &impl AsFd) -> Option<Key> {
+        let slot = self.slots.get(source.as_fd().as_raw_fd() as usize)?;
+        self.registrations.key_at(*slot)
+    }
+
+    /// All registered sources with their data.
+    pub fn iter(&self) -> impl Iterator<Item = (Key, &S, &T)> {
+        self.registrations
+            .iter()
+            .map(|(key, registration)| (key, &registration.source, &registration.data))
+    }
+
+    /// How many sources are registered.
+    pub fn len(&self) -> usize {
+        self.registrations.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.registrations.is_empty()
+    }
+
+    /// Waits until a source is ready, a [`Waker`] is used or `timeout` has passed (`None`: for ever, zero: not at
+    /// all), and collects a new batch of events for [`next_event`](Selector::next_event). What is left of the last
+    /// batch is forgotten; level-triggered sources that are still ready are simply found again.
+    ///
+    /// Timeouts are kept to the nanosecond where the system takes them (on kernels before 5.11 `epoll` rounds up to
+    /// a millisecond). A signal does not end the wait.
+    ///
+    /// # Errors
+    ///
+    /// What the system says; none is known but for lack of memory.
+    pub fn select(&mut self, timeout: Option<Duration>) -> io::Result<Selected> {
+        self.apply_changes();
+        let mut remaining = timeout.filter(|timeout| *timeout <= LONGEST_WAIT);
+        if !self.failed.is_empty() {
+            remaining = Some(Duration::ZERO);
+        }
+        // The clock is read only where there is a deadline to keep.
+        let deadline = remaining
+            .filter(|timeout| !timeout.is_zero())
+            .map(|timeout| Instant::now() + timeout);
+        loop {
+            match self.backend.wait(remaining) {
+                Ok(found) => {
+                    let selected = self.selected(found);
+                    // Nothing, though time is left: what woke us was taken away by somebody else.
+                    if selected != Selected::default()
+                        || remaining.is_some_and(|timeout| timeout.is_zero())
+                    {
+                        return Ok(selected);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+            if let Some(deadline) = deadline {
+                // At the deadline one last look, without waiting: else signals could hide what is ready.
+                remaining = Some(deadline.saturating_duration_since(Instant::now()));
+            }
+        }
+    }
+
+    /// Counts what a wait found, and takes the wake if there was one.
+    fn selected(&mut self, found: usize) -> Selected {
+        let woken = self.waker.is_pending() && self.backend.saw_waker();
+        if woken {
+            self.waker.take();
+        }
+        Selected {
+            events: found - usize::from(woken) + self.failed.len(),
+            woken,
+        }
+    }
+
+    /// Tells the mechanism what was modified since the last wait, where it differs.
+    fn apply_changes(&mut self) {
+        for position in 0..self.changed.len() {
+            let key = self.changed[position];
+            let Some(registration) = self.registrations.get_mut(key) else {
+                continue;
+            };
+            if registration.state != State::Changed {
+                continue;
+            }
+            registration.state = State::Settled;
+            let change = (registration.applied, registration.wanted);
+            if change.0 == change.1 {
+                continue;
+            }
+            let result = if self.slots[registration.descriptor as usize] == key.index() {
+                self.backend
+                    .modify(registration.descriptor, key, change, registration.trigger)
+            } else {
+                // The descriptor has a new owner: nothing may be done to it.
+                Err(io::ErrorKind::NotFound.into())
+            };
+            match result {
+                Ok(()) => registration.applied = change.1,
+                Err(error) => {
+                    registration.watch_nothing();
+                    self.failed.push(Event {
+                        key,
+                        readiness: refusal(&error),
+                    });
+                }
+            }
+        }
+        self.changed.clear();
+    }
+
+    /// The next event of the batch that the last [`select`](Selector::select) collected.
+    ///
+    /// Sources that have been unregistered since are skipped, and an interest that has been taken back since is not
+    /// reported. A batch has at most some thousand events, whatever the mechanism; the others come with the next.
+    #[inline]
+    pub fn next_event(&mut self) -> Option<Event> {
+        while let Some((key, flags)) = self.backend.next() {
+            let Some(registration) = self.registrations.get_mut(key) else {
+                continue;
+            };
+            let readiness = flags.readiness(registration.wanted);
+            if readiness.is_invalid() {
+                return Some(self.invalidate(key));
+            }
+            if !readiness.is_empty() {
+                return Some(Event { key, readiness });
+            }
+        }
+        self.next_failed()
+    }
+
+    /// A descriptor that is not open would be found at every wait from now on: it is watched no more.
+    #[cold]
+    fn invalidate(&mut self, key: Key) -> Event {
+        if let Some(registration) = self.registrations.get_mut(key) {
+            self.backend
+                .unregister(registration.descriptor, key, registration.applied);
+            registration.watch_nothing();
+        }
+        Event {
+            key,
+            readiness: Readiness::INVALID,
+        }
+    }
+
+    fn next_failed(&mut self) -> Option<Event> {
+        while let Some(event) = self.failed.pop() {
+            if self.registrations.contains(event.key) {
+                return Some(event);
+            }
+        }
+        None
+    }
+}
+
+impl<S, T> Registration<S, T> {
+    /// The mechanism does not watch this descriptor any more, because it was closed or refused.
+    fn watch_nothing(&mut self) {
+        self.wanted = Interest::NONE;
+        self.applied = Interest::NONE;
+        self.state = State::Closed;
+    }
+}
+
+/// What to report when the mechanism refused a change: it does not know the descriptor, or something else.
+fn refusal(error: &io::Error) -> Readiness {
+    let unknown = error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(EBADF);
+    if unknown {
+        Readiness::INVALID
+    } else {
+        Readiness::ERROR
+    }
+}
+
+/// "Bad file descriptor", for which the standard library has no stable kind.
+const EBADF: i32 = rustix::io::Errno::BADF.raw_os_error();
+
+fn no_such_trigger(mechanism: Mechanism, trigger: Trigger) -> io::Error {
+    let (lacks, offers) = match trigger {
+        Trigger::Level => ("level", "edge"),
+        Trigger::Edge => ("edge", "level"),
+    };
+    let others: Vec<String> = Mechanism::all()
+        .iter()
+        .filter(|other| other.supports(trigger))
+        .map(ToString::to_string)
+        .collect();
+    let message = format!(
+        "{mechanism} has no {lacks} trigger, it offers {offers} only; {lacks} is offered by {}",
+        others.join(", ")
+    );
+    io::Error::new(io::ErrorKind::Unsupported, message)
+}
+
+impl<S: AsFd, T> fmt::Debug for Selector<S, T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Selector")
+            .field("mechanism", &self.mechanism)
+            .field("sources", &self.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,337 @@
+//! What a selector says about a source: never more than is true, never less than is asked for.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use rustix::net::{RecvFlags, SendFlags};
+use socket2::SockRef;
+use trunkline_selectors::{Interest, Mechanism, Selector};
+
+use super::support::{
+    A_WHILE, add, assert_quiet, drain, facts_of, fill, now, pair, selector, soon, tcp_pair, told,
+    until,
+};
+
+/// Closes a TCP socket so that its peer gets a reset.
+fn reset(socket: TcpStream) {
+    SockRef::from(&socket)
+        .set_linger(Some(Duration::ZERO))
+        .expect("lingers not");
+    drop(socket);
+}
+
+pub(crate) fn e1_half_close_is_not_a_hang_up(mechanism: Mechanism) {
+    let mut selector = selector(mechanism);
+    let (a, mut b) = tcp_pair();
+    let key = add(&mut selector, a, Interest::READ | Interest::WRITE, ());
+    b.shutdown(Shutdown::Write).expect("half-closed");
+    let readiness = until(&mut selector, key, &["read closed"]);
+    assert_eq!(
+        facts_of(readiness),
+        ["readable", "writable", "read closed"],
+        "the other direction still works"
+    );
+    let mut a = selector.source(key).expect("registered");
+    assert_eq!(a.read(&mut [0; 8]).expect("the end"), 0);
+    a.write_all(b"answer").expect("written");
+    b.set_nonblocking(false).expect("blocking");
+    b.read_exact(&mut [0; 6]).expect("the answer");
+
+    // Whoever has seen the end and wants no more of it is left in peace.
+    selector.modify(key, Interest::WRITE).expect("registered");
+    assert_eq!(told(&now(&mut selector)), [(key, vec!["writable"])]);
+    selector.modify(key, Interest::NONE).expect("registered");
+    assert_quiet(&mut selector);
+}
+
+pub(crate) fn e1_half_close_keeps_unread_data(mechanism: Mechanism) {
+    let mut selector: Selector<OwnedFd, usize> = selector(mechanism);
+    let (a, mut b) = pair();
+    let (c, mut d) = tcp_pair();
+    b.write_all(b"last words").expect("written");
+    d.write_all(b"last words").expect("written");
+    b.shutdown(Shutdown::Write).expect("half-closed");
+    d.shutdown(Shutdown::Write).expect("half-closed");
+    for source in [OwnedFd::from(a), OwnedFd::from(c)] {
+        let key = add(&mut selector, source, Interest::READ, 0);
+        until(&mut selector, key, &["readable", "read closed"]);
+        // One byte at a time: each is announced, and so is the end.
+        let mut read = Vec::new();
+        loop {
+            assert_eq!(
+                told(&soon(&mut selector)),
+                [(key, vec!["readable", "read closed"])]
+            );
+            let mut byte = [0];
+            let source = selector.source(key).expect("registered");
+            if rustix::io::read(source, &mut byte).expect("readable") == 0 {
+                break;
+            }
+            read.push(byte[0]);
+        }
+        assert_eq!(read, b"last words");
+        assert!(selector.unregister(key).is_some());
+    }
+}
+
+pub(crate) fn e1_half_close_is_silent_without_read_interest(mechanism: Mechanism) {
+    let mut selector = selector(mechanism);
+    let (mut a, b) = pair();
+    fill(&mut a);
+    let key = add(&mut selector, a, Interest::WRITE, ());
+    b.shutdown(Shutdown::Write).expect("half-closed");
+    assert_quiet(&mut selector);
+    drain(&b);
+    assert_eq!(told(&now(&mut selector)), [(key, vec!["writable"])]);
+}
+
+pub(crate) fn e2_a_reset_wakes_reader_and_writer(mechanism: Mechanism) {
+    let read = vec!["readable", "read closed", "error"];
+    let write = vec!["writable", "write closed", "error"];
+    let both = vec![
+        "readable",
+        "writable",
+        "read closed",
+        "write closed",
+        "error",
+    ];
+    for (interest, facts) in [
+        (Interest::READ, read),
+        (Interest::WRITE, write),
+        (Interest::READ | Interest::WRITE, both),
+    ] {
+        let mut selector: Selector<TcpStream> = selector(mechanism);
+        let (a, b) = tcp_pair();
+        let key = add(&mut selector, a, interest, ());
+        now(&mut selector);
+        reset(b);
+        until(&mut selector, key, &["error"]);
+        assert_eq!(told(&now(&mut selector)), [(key, facts)]);
+        let mut a = selector.source(key).expect("registered");
+        let error = a.read(&mut [0; 8]).expect_err("a reset");
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    }
+}
+
+pub(crate) fn e2_a_broken_pipe_wakes_the_writer(mechanism: Mechanism) {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let mut selector = selector(mechanism);
+    rustix::io::ioctl_fionbio(&writer, true).expect("non-blocking");
+    fill(&writer);
+    let key = add(&mut selector, writer, Interest::WRITE, ());
+    assert_quiet(&mut selector);
+    drop(reader);
+    assert_eq!(
+        told(&now(&mut selector)),
+        [(key, vec!["writable", "error"])]
+    );
+    let mut writer = selector.source(key).expect("registered");
+    let error = writer.write(b"x").expect_err("a broken pipe");
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+}
+
+/// Counts the waits that end early within a short time, whether they bring an event or not.
+fn wakes<S: std::os::fd::AsFd, T>(selector: &mut Selector<S, T>) -> usize {
+    let mut wakes = 0;
+    for _ in 0..5 {
+        let start = std::time::Instant::now();
+        selector.select(Some(A_WHILE / 3)).expect("select");
+        wakes += usize::from(start.elapsed() < A_WHILE / 3);
+        while let Some(event) = selector.next_event() {
+            assert!(!event.readiness.is_empty(), "an event without news");
+        }
+    }
+    wakes
+}
+
+pub(crate) fn e3_empty_interest_never_storms(mechanism: Mechanism) {
+    for told_before in [false, true] {
+        let mut selector: Selector<OwnedFd> = selector(mechanism);
+        let (a, b) = pair();
+        let (c, d) = tcp_pair();
+        let (pipe_reader, pipe_writer) = std::io::pipe().expect("a pipe");
+        // Paused before the first wait, and after one that told the kernel of an interest.
+        let interest = if told_before {
+            Interest::READ
+        } else {
+            Interest::NONE
+        };
+        let keys = [OwnedFd::from(a), OwnedFd::from(c), pipe_writer.into()]
+            .map(|source| add(&mut selector, source, interest, ()));
+        now(&mut selector);
+        for key in keys {
+            selector.modify(key, Interest::NONE).expect("registered");
+        }
+        now(&mut selector);
+        drop(b);
+        reset(d);
+        drop(pipe_reader);
+        let wakes = wakes(&mut selector);
+        assert!(
+            wakes <= 1,
+            "{wakes} wake-ups for sources that nobody asked about"
+        );
+    }
+}
+
+pub(crate) fn e3_a_paused_reader_hears_of_the_hang_up_on_resuming(mechanism: Mechanism) {
+    let mut selector = selector(mechanism);
+    let (a, mut b) = pair();
+    let key = add(&mut selector, a, Interest::READ, ());
+    assert_quiet(&mut selector);
+    selector.modify(key, Interest::NONE).expect("registered");
+    b.write_all(b"last words").expect("written");
+    drop(b);
+    assert!(wakes(&mut selector) <= 1);
+    selector
+        .modify(key, Interest::READ | Interest::WRITE)
+        .expect("registered");
+    let facts = vec!["readable", "writable", "read closed", "write closed"];
+    assert_eq!(told(&now(&mut selector)), [(key, facts)]);
+    let a = selector.source(key).expect("registered");
+    assert_eq!(drain(a), 10);
+}
+
+pub(crate) fn e3_priority_interest_never_storms(mechanism: Mechanism) {
+    // A hang-up is no urgent data, yet the kernel tells of it whatever one asks for.
+    let mut selector = selector(mechanism);
+    let (a, b) = pair();
+    let key = add(&mut selector, a, Interest::PRIORITY, ());
+    assert_quiet(&mut selector);
+    drop(b);
+    let wakes = wakes(&mut selector);
+    assert!(wakes <= 1, "{wakes} wake-ups for no urgent data");
+    selector.modify(key, Interest::READ).expect("registered");
+    assert_eq!(
+        told(&now(&mut selector)),
+        [(key, vec!["readable", "read closed"])]
+    );
+}
+
+pub(crate) fn e4_a_partial_read_is_not_forgotten(mechanism: Mechanism) {
+    let mut selector = selector(mechanism);
+    let (a, mut b) = pair();
+    let key = add(&mut selector, a, Interest::READ, ());
+    b.write_all(b"0123456789").expect("written");
+    for _ in 0..5 {
+        assert_eq!(told(&now(&mut selector)), [(key, vec!["readable"])]);
+        let mut a = selector.source(key).expect("registered");
+        a.read_exact(&mut [0; 2]).expect("two of the rest");
+    }
+    assert_quiet(&mut selector);
+}
+
+pub(crate) fn e5_a_second_reader_may_find_nothing(mechanism: Mechanism) {
+    let mut selector = selector(mechanism);
+    let (a, mut b) = pair();
+    let duplicate = a.try_clone().expect("a duplicate");
+    let mut keys = [
+        add(&mut selector, a, Interest::READ, ()),
+        add(&mut selector, duplicate, Interest::READ, ()),
+    ];
+    keys.sort();
+    for _ in 0..10 {
+        b.write_all(b"x").expect("written");
+        let events = now(&mut selector);
+        assert_eq!(told(&events), keys.map(|key| (key, vec!["readable"])));
+        let mut reader = selector.source(events[0].key).expect("registered");
+        reader.read_exact(&mut [0]).expect("the only byte");
+        let mut reader = selector.source(events[1].key).expect("registered");
+        let error = reader.read(&mut [0; 8]).expect_err("nothing left");
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        // What was true a moment ago is not repeated.
+        assert_quiet(&mut selector);
+    }
+}
+
+pub(crate) fn e6_out_of_band_data_is_not_readable_for_ever(mechanism: Mechanism) {
+    let mut selector = selector(mechanism);
+    let (a, b) = tcp_pair();
+    let key = add(&mut selector, a, Interest::PRIORITY, ());
+    rustix::net::send(&b, b"!", SendFlags::OOB).expect("sent");
+    assert_eq!(told(&soon(&mut selector)), [(key, vec!["priority"])]);
+
+    // There is nothing to read in the stream: a reader who believed otherwise would spin.
+    selector.modify(key, Interest::READ).expect("registered");
+    assert_quiet(&mut selector);
+    selector
+        .modify(key, Interest::READ | Interest::PRIORITY)
+        .expect("registered");
+    assert_eq!(told(&now(&mut selector)), [(key, vec!["priority"])]);
+
+    let mut urgent = [0; 8];
+    let a = selector.source(key).expect("registered");
+    let (received, _) = rustix::net::recv(a, &mut urgent[..], RecvFlags::OOB).expect("urgent");
+    assert_eq!(&urgent[..received], b"!");
+    assert_quiet(&mut selector);
+}
+
+pub(crate) fn readiness_facts_are_told_apart(mechanism: Mechanism) {
+    let mut selector: Selector<OwnedFd> = selector(mechanism);
+    let all = Interest::READ | Interest::WRITE | Interest::PRIORITY;
+    let (full, _full_peer) = pair();
+    fill(&full);
+    let (readable, readable_peer) = pair();
+    fill(&readable);
+    (&readable_peer).write_all(b"x").expect("written");
+    let (writable, _writable_peer) = pair();
+    let (urgent, urgent_peer) = tcp_pair();
+    rustix::net::send(&urgent_peer, b"!", SendFlags::OOB).expect("sent");
+    let (half, half_peer) = tcp_pair();
+    half_peer.shutdown(Shutdown::Write).expect("half-closed");
+    let (gone, gone_peer) = pair();
+    drop(gone_peer);
+    let (broken, broken_peer) = tcp_pair();
+    reset(broken_peer);
+
+    let mut add = |source| add(&mut selector, source, all, ());
+    let _full = add(full.into());
+    let readable = add(readable.into());
+    let writable = add(writable.into());
+    let urgent = add(urgent.into());
+    let half = add(half.into());
+    let gone = add(gone.into());
+    let broken = add(broken.into());
+    // What comes over a network may take a moment.
+    until(&mut selector, urgent, &["priority"]);
+    until(&mut selector, half, &["read closed"]);
+    until(&mut selector, broken, &["error"]);
+
+    let mut expected = [
+        (readable, vec!["readable"]),
+        (writable, vec!["writable"]),
+        (urgent, vec!["writable", "priority"]),
+        (half, vec!["readable", "writable", "read closed"]),
+        (
+            gone,
+            vec!["readable", "writable", "read closed", "write closed"],
+        ),
+        (
+            broken,
+            vec![
+                "readable",
+                "writable",
+                "read closed",
+                "write closed",
+                "error",
+            ],
+        ),
+    ];
+    expected.sort();
+    assert_eq!(told(&now(&mut selector)), expected);
+}
+
+pub(crate) fn a_full_writer_becomes_writable_again(mechanism: Mechanism) {
+    let mut selector: Selector<UnixStream> = selector(mechanism);
+    let (a, b) = pair();
+    let key = add(&mut selector, a, Interest::WRITE, ());
+    for _ in 0..3 {
+        assert_eq!(told(&now(&mut selector)), [(key, vec!["writable"])]);
+        fill(selector.source(key).expect("registered"));
+        assert_quiet(&mut selector);
+        assert!(drain(&b) > 0);
+    }
+}

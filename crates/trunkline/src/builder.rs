@@ -1,0 +1,57 @@
+//! The settings that servers and clients share, written once.
+
+/// Gives a builder with an `options` field one method per setting.
+macro_rules! settings {
+    ($builder:ident) => {
+        impl<H> $builder<H> {
+            /// The mechanism; `None` takes the best here.
+            #[must_use]
+            pub fn mechanism(mut self, mechanism: impl Into<Option<trunkline_selectors::Mechanism>>) -> Self {
+                self.options.mechanism = mechanism.into();
+                self
+            }
+
+            crate::builder::setting!(max_connections: usize, connections_max, "Connections open at once.");
+            crate::builder::setting!(when_full: crate::options::WhenFull, when_full,
+                "What happens to a new client at the maximum, or out of descriptors.");
+            crate::builder::setting!(backlog: u32, backlog, "Connections the kernel may hold before we accept them.");
+            crate::builder::setting!(high_watermark: usize, high_watermark_bytes,
+                "Outgoing bytes above which a connection's own input pauses.");
+            crate::builder::setting!(low_watermark: usize, low_watermark_bytes, "Outgoing bytes at which it resumes.");
+            crate::builder::setting!(hard_limit: usize, hard_limit_bytes,
+                "Outgoing bytes that a connection's queue never exceeds.");
+            crate::builder::setting!(overflow: crate::options::Overflow, overflow,
+                "What happens to a message over the hard limit.");
+            crate::builder::setting!(linger: std::time::Duration, linger,
+                "Between `close` and the end of the connection at the latest.");
+            crate::builder::setting!(drain: std::time::Duration, drain,
+                "Between `stop` and the end of the loop at the latest.");
+            crate::builder::setting!(connect_timeout: std::time::Duration, connect_timeout,
+                "Until a connection of ours is made at the latest.");
+            crate::builder::setting!(accept_budget: usize, accept_budget, "Connections accepted per listener and turn.");
+            crate::builder::setting!(read_budget: usize, read_budget_bytes, "Bytes read per connection and turn.");
+            crate::builder::setting!(frame_budget: usize, frame_budget, "Frames handed over per connection and turn.");
+
+            /// All settings at once.
+            #[must_use]
+            pub fn options(mut self, options: crate::options::Options) -> Self {
+                self.options = options;
+                self
+            }
+        }
+    };
+}
+
+/// One method of a builder.
+macro_rules! setting {
+    ($name:ident: $type:ty, $field:ident, $doc:literal) => {
+        #[doc = $doc]
+        #[must_use]
+        pub fn $name(mut self, $name: $type) -> Self {
+            self.options.$field = $name;
+            self
+        }
+    };
+}
+
+pub(crate) use {setting, settings};

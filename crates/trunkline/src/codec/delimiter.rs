@@ -1,0 +1,212 @@
+//! Frames that end with a mark of any length.
+
+use std::sync::Arc;
+
+use memchr::memchr;
+use memchr::memmem::Finder;
+
+use super::{Codec, DEFAULT_FRAME_BYTES_MAX, Decoded, FrameError};
+
+/// Frames that end with a mark: any bytes, one or many.
+///
+/// ```
+/// use trunkline::codec::{Codec, Decoded, Delimiter};
+///
+/// let mut codec = Delimiter::new("||").limit(1024);
+/// assert_eq!(codec.decode(b"first|")?, Decoded::Incomplete);
+/// let found = codec.decode(b"first||sec")?;
+/// assert_eq!(found, Decoded::Frame { frame: &b"first"[..], consumed: 7 });
+///
+/// let mut output = Vec::new();
+/// codec.encode(b"answer", &mut output)?;
+/// assert_eq!(output, b"answer||");
+/// # Ok::<(), trunkline::codec::FrameError>(())
+/// ```
+///
+/// The work is linear in the bytes received, however they were cut on the way: what has been searched is
+/// not searched again, save the last bytes that may be the beginning of a mark.
+///
+/// A clone shares the mark and the settings, so one per connection costs two words.
+#[derive(Debug, Clone)]
+pub struct Delimiter {
+    settings: Arc<Settings>,
+    /// No mark begins before this byte of the input.
+    scanned: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Settings {
+    finder: Finder<'static>,
+    limit: usize,
+    keep_mark: bool,
+    deliver_unfinished: bool,
+}
+
+impl Delimiter {
+    /// Frames end with `mark`. The mark is not part of the frame, a frame may have
+    /// [`DEFAULT_FRAME_BYTES_MAX`] bytes, and an unfinished frame at the end of the stream is dropped.
+    ///
+    /// ```
+    /// use trunkline::codec::Delimiter;
+    ///
+    /// let from_text = Delimiter::new("\r\n.\r\n");
+    /// let from_bytes = Delimiter::new([0]);
+    /// ```
+    ///
+    /// # Panics
+    /// When `mark` is empty: it would end a frame everywhere.
+    pub fn new(mark: impl AsRef<[u8]>) -> Self {
+        let mark = mark.as_ref();
+        assert!(!mark.is_empty(), "the mark that ends a frame is empty");
+        let settings = Settings {
+            finder: Finder::new(mark).into_owned(),
+            limit: DEFAULT_FRAME_BYTES_MAX,
+            keep_mark: false,
+            deliver_unfinished: false,
+        };
+        Self {
+            settings: Arc::new(settings),
+            scanned: 0,
+        }
+    }
+
+    /// The most bytes that a received frame may have, its mark not counted. What is sent has no limit
+    /// here: the receiver sets his own.
+    ///
+    /// ```
+    /// use trunkline::codec::{Codec, Delimiter, FrameError};
+    ///
+    /// let mut codec = Delimiter::new(";").limit(3);
+    /// assert_eq!(codec.decode(b"long"), Err(FrameError::TooLong { limit: 3 }));
+    /// ```
+    #[must_use]
+    pub fn limit(mut self, bytes: usize) -> Self {
+        Arc::make_mut(&mut self.settings).limit = bytes;
+        self
+    }
+
+    /// Whether the frame includes its mark. If so, a message to send may bring its mark along too, so
+    /// that a frame can be sent on as it is; where the mark is missing it is appended all the same.
+    ///
+    /// ```
+    /// use trunkline::codec::{Codec, Decoded, Delimiter};
+    ///
+    /// let mut codec = Delimiter::new(";").keep_mark(true);
+    /// let found = codec.decode(b"a;b")?;
+    /// assert_eq!(found, Decoded::Frame { frame: &b"a;"[..], consumed: 2 });
+    ///
+    /// let mut output = Vec::new();
+    /// codec.encode(b"a;", &mut output)?;
+    /// codec.encode(b"b", &mut output)?;
+    /// assert_eq!(output, b"a;b;");
+    /// # Ok::<(), trunkline::codec::FrameError>(())
+    /// ```
+    #[must_use]
+    pub fn keep_mark(mut self, keep: bool) -> Self {
+        Arc::make_mut(&mut self.settings).keep_mark = keep;
+        self
+    }
+
+    /// Whether bytes without a mark at the end of the stream are a last frame. By default they are not:
+    /// a frame cut short is dropped.
+    ///
+    /// ```
+    /// use trunkline::codec::{Codec, Delimiter};
+    ///
+    /// let mut codec = Delimiter::new(";");
+    /// assert_eq!(codec.finish(b"cut sho")?, None);
+    ///
+    /// let mut codec = codec.deliver_unfinished(true);
+    /// assert_eq!(codec.finish(b"the rest")?, Some(&b"the rest"[..]));
+    /// # Ok::<(), trunkline::codec::FrameError>(())
+    /// ```
+    #[must_use]
+    pub fn deliver_unfinished(mut self, deliver: bool) -> Self {
+        Arc::make_mut(&mut self.settings).deliver_unfinished = deliver;
+        self
+    }
+}
+
+impl Settings {
+    fn mark(&self) -> &[u8] {
+        self.finder.needle()
+    }
+
+    /// Where the first mark in `bytes` begins.
+    fn find(&self, bytes: &[u8]) -> Option<usize> {
+        let found = match self.mark() {
+            [byte] => memchr(*byte, bytes),
+            _ => self.finder.find(bytes),
+        };
+        #[cfg(test)]
+        super::tests::count_examined(
+            found.map_or(bytes.len(), |offset| offset + self.mark().len()),
+        );
+        found
+    }
+}
+
+impl Codec for Delimiter {
+    type Frame<'a> = &'a [u8];
+    type Message = [u8];
+
+    fn decode<'a>(&'a mut self, input: &'a [u8]) -> Result<Decoded<&'a [u8]>, FrameError> {
+        let settings = &*self.settings;
+        let mark_bytes = settings.mark().len();
+        // A frame within the limit has its whole mark within that many bytes.
+        let longest = settings.limit.saturating_add(mark_bytes);
+        let window = longest.min(input.len());
+        let start = self.scanned.min(window);
+        if let Some(offset) = settings.find(&input[start..window]) {
+            self.scanned = 0;
+            let end = start + offset;
+            let consumed = end + mark_bytes;
+            let frame = &input[..if settings.keep_mark { consumed } else { end }];
+            return Ok(Decoded::Frame { frame, consumed });
+        }
+        if input.len() >= longest {
+            return Err(FrameError::TooLong {
+                limit: settings.limit,
+            });
+        }
+        // The last bytes may be a mark's beginning, all but its last byte.
+        self.scanned = start.max((window + 1).saturating_sub(mark_bytes));
+        Ok(Decoded::Incomplete)
+    }
+
+    fn finish<'a>(&'a mut self, input: &'a [u8]) -> Result<Option<&'a [u8]>, FrameError> {
+        self.scanned = 0;
+        let Settings {
+            limit,
+            deliver_unfinished,
+            ..
+        } = *self.settings;
+        if !deliver_unfinished || input.is_empty() {
+            return Ok(None);
+        }
+        // The beginning of a mark may have carried it over the limit.
+        if input.len() > limit {
+            return Err(FrameError::TooLong { limit });
+        }
+        Ok(Some(input))
+    }
+
+    fn encode(&self, message: &[u8], output: &mut Vec<u8>) -> Result<(), FrameError> {
+        let settings = &*self.settings;
+        let mark = settings.mark();
+        let start = output.len();
+        output.reserve(message.len() + mark.len());
+        output.extend_from_slice(message);
+        if !(settings.keep_mark && message.ends_with(mark)) {
+            output.extend_from_slice(mark);
+        }
+        // Searching message and mark together finds a mark that begins in the one and ends in the other:
+        // with the mark "aa", the message "a" would arrive as an empty frame and a stray "a".
+        let framed = &output[start..];
+        if settings.find(framed) == Some(framed.len() - mark.len()) {
+            return Ok(());
+        }
+        output.truncate(start);
+        Err(FrameError::ContainsMark)
+    }
+}

@@ -1,0 +1,485 @@
+//! What every codec must keep to: however a stream is cut, the same frames, the same end, and each byte
+//! looked at a bounded number of times.
+
+use std::cell::Cell;
+use std::mem::size_of;
+
+use proptest::prelude::*;
+
+use super::{Chunks, Codec, Decoded, Delimiter, FrameError, LineEnding, Lines};
+
+thread_local! {
+    static EXAMINED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Called by the codecs with the bytes each search looked at.
+pub(super) fn count_examined(bytes: usize) {
+    EXAMINED.with(|examined| examined.set(examined.get() + bytes));
+}
+
+/// Codecs whose frames are bytes: all of them here.
+trait ByteCodec: 'static + for<'a> Codec<Frame<'a> = &'a [u8], Message = [u8]> {}
+impl<C: 'static + for<'a> Codec<Frame<'a> = &'a [u8], Message = [u8]>> ByteCodec for C {}
+
+/// The frames of a whole stream, and what ended it early.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Outcome {
+    frames: Vec<Vec<u8>>,
+    error: Option<FrameError>,
+}
+
+/// Shows `pieces` to a codec as the engine does: all that is unconsumed, until it finds nothing more.
+fn receive<'p>(codec: &impl ByteCodec, pieces: impl IntoIterator<Item = &'p [u8]>) -> Outcome {
+    let mut codec = codec.clone();
+    let mut pending = Vec::new();
+    let mut outcome = Outcome::default();
+    for piece in pieces {
+        pending.extend_from_slice(piece);
+        let mut used = 0;
+        loop {
+            match codec.decode(&pending[used..]) {
+                Ok(Decoded::Frame { frame, consumed }) => {
+                    assert!(consumed > 0, "a frame that uses up nothing comes for ever");
+                    outcome.frames.push(frame.to_vec());
+                    used += consumed;
+                }
+                Ok(Decoded::Incomplete) => break,
+                Err(error) => {
+                    outcome.error = Some(error);
+                    return outcome;
+                }
+            }
+        }
+        pending.drain(..used);
+    }
+    match codec.finish(&pending) {
+        Ok(last) => outcome.frames.extend(last.map(<[u8]>::to_vec)),
+        Err(error) => outcome.error = Some(error),
+    }
+    outcome
+}
+
+/// `stream` cut at the given places.
+fn cut<'p>(stream: &'p [u8], places: &[usize]) -> Vec<&'p [u8]> {
+    let mut places: Vec<usize> = places
+        .iter()
+        .map(|place| place % (stream.len() + 1))
+        .collect();
+    places.sort_unstable();
+    places.push(stream.len());
+    let mut start = 0;
+    let piece = |end| {
+        let piece = &stream[start..end];
+        start = end;
+        piece
+    };
+    places.into_iter().map(piece).collect()
+}
+
+fn frames(expected: &[&[u8]]) -> Outcome {
+    Outcome {
+        frames: expected.iter().map(|frame| frame.to_vec()).collect(),
+        error: None,
+    }
+}
+
+fn too_long(expected: &[&[u8]], limit: usize) -> Outcome {
+    Outcome {
+        error: Some(FrameError::TooLong { limit }),
+        ..frames(expected)
+    }
+}
+
+fn encoded(codec: &impl ByteCodec, message: &[u8]) -> Result<Vec<u8>, FrameError> {
+    let mut output = b"before".to_vec();
+    let outcome = codec.encode(message, &mut output);
+    let appended = output
+        .strip_prefix(b"before")
+        .expect("what was there stays")
+        .to_vec();
+    if outcome.is_err() {
+        assert!(appended.is_empty(), "on error the output is as it was");
+    }
+    outcome.map(|()| appended)
+}
+
+#[test]
+fn chunks_hand_over_every_piece_as_it_is() {
+    assert_eq!(
+        receive(&Chunks, [&b"ab"[..], b"", b"c"]),
+        frames(&[b"ab", b"c"])
+    );
+    assert_eq!(Chunks.finish(b""), Ok(None));
+    assert_eq!(Chunks.finish(b"rest"), Ok(Some(&b"rest"[..])));
+    assert_eq!(encoded(&Chunks, b"any\nthing"), Ok(b"any\nthing".to_vec()));
+}
+
+#[test]
+fn delimiter_cuts_at_every_mark() {
+    let codec = Delimiter::new(b"\r\n");
+    assert_eq!(
+        receive(&codec, [&b"a\r\n\r\nb\r\rc\n\r\n"[..]]),
+        frames(&[b"a", b"", b"b\r\rc\n"])
+    );
+    assert_eq!(
+        receive(&codec.keep_mark(true), [&b"a\r\n\r\n"[..]]),
+        frames(&[b"a\r\n", b"\r\n"])
+    );
+}
+
+#[test]
+fn delimiter_drops_or_delivers_the_unfinished_rest() {
+    let codec = Delimiter::new("--");
+    assert_eq!(receive(&codec, [&b"a--b-"[..]]), frames(&[b"a"]));
+    let codec = codec.deliver_unfinished(true);
+    assert_eq!(receive(&codec, [&b"a--b-"[..]]), frames(&[b"a", b"b-"]));
+    assert_eq!(receive(&codec, [&b"a--"[..]]), frames(&[b"a"]));
+    let codec = codec.limit(3);
+    assert_eq!(receive(&codec, [&b"abc--abc-"[..]]), too_long(&[b"abc"], 3));
+}
+
+#[test]
+fn delimiter_refuses_messages_that_would_arrive_cut() {
+    let codec = Delimiter::new("aa");
+    assert_eq!(encoded(&codec, b"bab"), Ok(b"babaa".to_vec()));
+    assert_eq!(encoded(&codec, b""), Ok(b"aa".to_vec()));
+    assert_eq!(encoded(&codec, b"baab"), Err(FrameError::ContainsMark));
+    assert_eq!(encoded(&codec, b"a"), Err(FrameError::ContainsMark));
+    assert_eq!(encoded(&codec, b"baa"), Err(FrameError::ContainsMark));
+    let codec = codec.keep_mark(true);
+    assert_eq!(encoded(&codec, b"baa"), Ok(b"baa".to_vec()));
+    assert_eq!(encoded(&codec, b"baaa"), Err(FrameError::ContainsMark));
+    assert_eq!(encoded(&codec, b"b"), Ok(b"baa".to_vec()));
+}
+
+#[test]
+#[should_panic(expected = "mark that ends a frame is empty")]
+fn delimiter_has_no_empty_mark() {
+    let _ = Delimiter::new("");
+}
+
+#[test]
+fn codecs_are_small_for_every_connection_has_one() {
+    assert_eq!(size_of::<Chunks>(), 0);
+    assert!(size_of::<Delimiter>() <= 2 * size_of::<usize>());
+    assert!(size_of::<Lines>() <= 3 * size_of::<usize>());
+}
+
+#[test]
+fn lines_end_as_accepted() {
+    let stream = [&b"a\nb\r\nc\r\r\n\r\n\nd\re\n"[..]];
+    let either = receive(&Lines::new(), stream);
+    assert_eq!(either, frames(&[b"a", b"b", b"c\r", b"", b"", b"d\re"]));
+    let lf = receive(&Lines::new().accept(LineEnding::Lf), stream);
+    assert_eq!(lf, frames(&[b"a", b"b\r", b"c\r\r", b"\r", b"", b"d\re"]));
+    let crlf = receive(&Lines::new().accept(LineEnding::CrLf), stream);
+    assert_eq!(crlf, frames(&[b"a\nb", b"c\r", b"", b"\nd\re\n"]));
+}
+
+#[test]
+fn lines_deliver_or_drop_the_unfinished_rest() {
+    assert_eq!(
+        receive(&Lines::new(), [&b"a\nb\r"[..]]),
+        frames(&[b"a", b"b\r"])
+    );
+    assert_eq!(receive(&Lines::new(), [&b"a\n"[..]]), frames(&[b"a"]));
+    let strict = Lines::new().deliver_unfinished(false);
+    assert_eq!(receive(&strict, [&b"a\nb"[..]]), frames(&[b"a"]));
+    let short = Lines::new().limit(3);
+    assert_eq!(receive(&short, [&b"abc\r"[..]]), too_long(&[], 3));
+}
+
+#[test]
+fn lines_count_the_limit_without_the_ending() {
+    let codec = Lines::new().limit(3);
+    assert_eq!(
+        receive(&codec, [&b"abc\nabc\r\nab\r\r\n"[..]]),
+        frames(&[b"abc", b"abc", b"ab\r"])
+    );
+    assert_eq!(receive(&codec, [&b"abcd\n"[..]]), too_long(&[], 3));
+    assert_eq!(receive(&codec, [&b"abc\r\r\n"[..]]), too_long(&[], 3));
+    let strict = codec.accept(LineEnding::CrLf);
+    assert_eq!(
+        receive(&strict, [&b"abc\r\n\n\n\n\r\n\n\n\n\n"[..]]),
+        too_long(&[b"abc", b"\n\n\n"], 3)
+    );
+}
+
+#[test]
+fn lines_write_the_chosen_ending() {
+    assert_eq!(encoded(&Lines::new(), b"a"), Ok(b"a\n".to_vec()));
+    assert_eq!(
+        encoded(&Lines::new().write(LineEnding::Either), b"a"),
+        Ok(b"a\n".to_vec())
+    );
+    assert_eq!(
+        encoded(&Lines::new().write(LineEnding::CrLf), b"a"),
+        Ok(b"a\r\n".to_vec())
+    );
+    for written in [LineEnding::Lf, LineEnding::CrLf] {
+        assert_eq!(
+            encoded(&Lines::new().write(written), b"a\nb"),
+            Err(FrameError::ContainsMark)
+        );
+    }
+    assert_eq!(
+        encoded(&Lines::new(), b"a\r"),
+        Err(FrameError::ContainsMark)
+    );
+}
+
+/// Bytes of an endless frame that `codec` takes before it gives up, and the error.
+fn taken_of_endless_frame(codec: &impl ByteCodec, at_a_time: usize) -> (usize, FrameError) {
+    let mut codec = codec.clone();
+    let mut pending = Vec::new();
+    loop {
+        pending.resize(pending.len() + at_a_time, b'x');
+        match codec.decode(&pending) {
+            Ok(Decoded::Incomplete) => {
+                assert!(pending.len() < 1 << 20, "memory grows without a limit");
+            }
+            Ok(Decoded::Frame { .. }) => panic!("no mark was sent"),
+            Err(error) => return (pending.len(), error),
+        }
+    }
+}
+
+#[test]
+fn a8_frame_without_an_end_is_refused_at_the_limit() {
+    for at_a_time in [1, 7, 4096] {
+        for mark in ["\n", "\r\n", "a longer mark"] {
+            let codec = Delimiter::new(mark).limit(1000);
+            let (taken, error) = taken_of_endless_frame(&codec, at_a_time);
+            assert_eq!(error, FrameError::TooLong { limit: 1000 });
+            assert_eq!(taken, (1000 + mark.len()).next_multiple_of(at_a_time));
+        }
+        for accepted in [LineEnding::Lf, LineEnding::CrLf, LineEnding::Either] {
+            let codec = Lines::new().accept(accepted).limit(1000);
+            let (taken, error) = taken_of_endless_frame(&codec, at_a_time);
+            assert_eq!(error, FrameError::TooLong { limit: 1000 });
+            assert_eq!(taken, 1001_usize.next_multiple_of(at_a_time));
+        }
+    }
+}
+
+#[test]
+fn a8_limit_there_is_unless_said_otherwise() {
+    let limit = super::DEFAULT_FRAME_BYTES_MAX;
+    assert_eq!(
+        taken_of_endless_frame(&Delimiter::new("||"), 1).0,
+        limit + 2
+    );
+    assert_eq!(taken_of_endless_frame(&Lines::new(), 1).0, limit + 1);
+    // No limit at all can be asked for, and overflows nothing.
+    let unlimited = Delimiter::new("||").limit(usize::MAX);
+    assert_eq!(receive(&unlimited, [&b"a|"[..], b"|"]), frames(&[b"a"]));
+    assert_eq!(
+        receive(&Lines::new().limit(usize::MAX), [&b"a\r"[..], b"\n"]),
+        frames(&[b"a"])
+    );
+}
+
+/// `stream` in one piece, and in any three pieces: always the same.
+fn assert_cuts_do_not_matter(codec: &impl ByteCodec, stream: &[u8], expected: &Outcome) {
+    assert_eq!(&receive(codec, [stream]), expected);
+    assert_eq!(&receive(codec, stream.chunks(1)), expected);
+    for second in 0..=stream.len() {
+        for first in 0..=second {
+            let pieces = [&stream[..first], &stream[first..second], &stream[second..]];
+            assert_eq!(
+                &receive(codec, pieces),
+                expected,
+                "cut at {first} and {second}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a9_every_cut_of_every_frame() {
+    let codec = Delimiter::new("=--");
+    let stream = b"one=--=--t==o=--=-=--==--x=-";
+    let expected = frames(&[b"one", b"", b"t==o", b"=-", b"="]);
+    assert_cuts_do_not_matter(&codec, stream, &expected);
+    let expected = too_long(&[b"one", b""], 3);
+    assert_cuts_do_not_matter(&codec.limit(3), stream, &expected);
+
+    let text = b"one\r\n\r\ntwo\n\nth\rree\r\r\nlast\r";
+    let expected = frames(&[b"one", b"", b"two", b"", b"th\rree\r", b"last\r"]);
+    assert_cuts_do_not_matter(&Lines::new(), text, &expected);
+    let expected = frames(&[b"one", b"", b"two\n\nth\rree\r", b"last\r"]);
+    assert_cuts_do_not_matter(&Lines::new().accept(LineEnding::CrLf), text, &expected);
+    assert_cuts_do_not_matter(
+        &Lines::new().limit(4),
+        text,
+        &too_long(&[b"one", b"", b"two", b""], 4),
+    );
+}
+
+/// Bytes that `codec` examines while `stream` arrives one byte at a time.
+fn examined_byte_by_byte(codec: &impl ByteCodec, stream: &[u8]) -> usize {
+    EXAMINED.with(|examined| examined.set(0));
+    let mut codec = codec.clone();
+    for end in 1..stream.len() {
+        assert_eq!(codec.decode(&stream[..end]), Ok(Decoded::Incomplete));
+    }
+    let whole = codec.decode(stream);
+    assert!(matches!(whole, Ok(Decoded::Frame { consumed, .. }) if consumed == stream.len()));
+    EXAMINED.with(Cell::get)
+}
+
+#[test]
+fn a9_one_megabyte_one_byte_at_a_time_is_linear() {
+    const BYTES: usize = 1 << 20;
+    for mark in ["\n", "\r\n", "--=--"] {
+        // Each byte but the last looks like the beginning of a mark.
+        let mut stream = mark.as_bytes()[..1].repeat(BYTES - mark.len());
+        if mark.len() == 1 {
+            stream.fill(b'x');
+        }
+        stream.extend_from_slice(mark.as_bytes());
+        let examined = examined_byte_by_byte(&Delimiter::new(mark).limit(BYTES), &stream);
+        assert!(examined <= BYTES * mark.len(), "{mark:?}: {examined}");
+    }
+    let mut stream = vec![b'\r'; BYTES];
+    stream[BYTES - 1] = b'\n';
+    for accepted in [LineEnding::CrLf, LineEnding::Either] {
+        let examined = examined_byte_by_byte(&Lines::new().accept(accepted).limit(BYTES), &stream);
+        assert_eq!(examined, BYTES);
+    }
+    // Every byte an LF, but none that ends a line.
+    stream.fill(b'\n');
+    stream[BYTES - 2] = b'\r';
+    let strict = Lines::new().accept(LineEnding::CrLf).limit(BYTES);
+    assert_eq!(examined_byte_by_byte(&strict, &stream), BYTES);
+}
+
+#[test]
+fn a9_many_frames_in_one_read_are_linear() {
+    EXAMINED.with(|examined| examined.set(0));
+    let stream = b"frame\r\n".repeat(10_000);
+    assert_eq!(
+        receive(&Delimiter::new("\r\n"), [&stream[..]]).frames.len(),
+        10_000
+    );
+    assert_eq!(receive(&Lines::new(), [&stream[..]]).frames.len(), 10_000);
+    assert_eq!(EXAMINED.with(Cell::get), 2 * stream.len());
+}
+
+/// What a stream is, cut the obvious way.
+fn delimited_by_definition(
+    mark: &[u8],
+    limit: usize,
+    keep: bool,
+    deliver: bool,
+    stream: &[u8],
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut rest = stream;
+    while let Some(end) = rest.windows(mark.len()).position(|bytes| bytes == mark) {
+        if end > limit {
+            break;
+        }
+        let frame = &rest[..if keep { end + mark.len() } else { end }];
+        outcome.frames.push(frame.to_vec());
+        rest = &rest[end + mark.len()..];
+    }
+    if rest.len() >= limit + mark.len() || (deliver && rest.len() > limit) {
+        outcome.error = Some(FrameError::TooLong { limit });
+    } else if deliver && !rest.is_empty() {
+        outcome.frames.push(rest.to_vec());
+    }
+    outcome
+}
+
+/// What a stream of lines is, byte after byte.
+fn lines_by_definition(accepted: LineEnding, limit: usize, stream: &[u8]) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut line = Vec::new();
+    for &byte in stream {
+        line.push(byte);
+        let ending = match (accepted, line.as_slice()) {
+            (LineEnding::CrLf | LineEnding::Either, [.., b'\r', b'\n']) => 2,
+            (LineEnding::Lf | LineEnding::Either, [.., b'\n']) => 1,
+            _ => continue,
+        };
+        line.truncate(line.len() - ending);
+        if line.len() > limit {
+            break;
+        }
+        outcome.frames.push(std::mem::take(&mut line));
+    }
+    if line.len() > limit {
+        outcome.error = Some(FrameError::TooLong { limit });
+    } else if !line.is_empty() {
+        outcome.frames.push(line);
+    }
+    outcome
+}
+
+fn any_ending() -> impl Strategy<Value = LineEnding> {
+    prop_oneof![
+        Just(LineEnding::Lf),
+        Just(LineEnding::CrLf),
+        Just(LineEnding::Either)
+    ]
+}
+
+proptest! {
+    #[test]
+    fn delimiter_matches_its_definition_whatever_the_cuts(
+        mark in "[ab]{1,4}",
+        stream in "[abc]{0,60}",
+        limit in 0_usize..20,
+        keep: bool,
+        deliver: bool,
+        places in prop::collection::vec(any::<usize>(), 0..10),
+    ) {
+        let codec = Delimiter::new(&mark).limit(limit).keep_mark(keep).deliver_unfinished(deliver);
+        let expected = delimited_by_definition(mark.as_bytes(), limit, keep, deliver, stream.as_bytes());
+        let pieces = cut(stream.as_bytes(), &places);
+        prop_assert_eq!(receive(&codec, pieces), expected);
+    }
+
+    #[test]
+    fn delimiter_sends_exactly_what_arrives_whole(mark in "[ab]{1,3}", message in "[ab]{0,6}") {
+        let codec = Delimiter::new(&mark);
+        let naive = format!("{message}{mark}");
+        let arrives_whole = receive(&codec, [naive.as_bytes()]) == frames(&[message.as_bytes()]);
+        let expected = if arrives_whole { Ok(naive.into_bytes()) } else { Err(FrameError::ContainsMark) };
+        prop_assert_eq!(encoded(&codec, message.as_bytes()), expected);
+    }
+
+    #[test]
+    fn delimiter_frames_that_keep_their_mark_can_be_sent_on(mark in "[ab]{1,3}", stream in "[ab]{0,30}") {
+        let codec = Delimiter::new(&mark).keep_mark(true);
+        for frame in receive(&codec, [stream.as_bytes()]).frames {
+            prop_assert_eq!(encoded(&codec, &frame), Ok(frame));
+        }
+    }
+
+    #[test]
+    fn lines_match_their_definition_whatever_the_cuts(
+        stream in "[a\r\n]{0,60}",
+        limit in 0_usize..12,
+        accepted in any_ending(),
+        places in prop::collection::vec(any::<usize>(), 0..10),
+    ) {
+        let codec = Lines::new().limit(limit).accept(accepted);
+        let expected = lines_by_definition(accepted, limit, stream.as_bytes());
+        prop_assert_eq!(receive(&codec, cut(stream.as_bytes(), &places)), expected);
+    }
+
+    #[test]
+    fn lines_send_exactly_what_arrives_whole(message in "[a\r\n]{0,5}", accepted in any_ending(), crlf: bool) {
+        // A peer that accepts CRLF only sees no line in what ends with LF, and one that accepts LF only
+        // sees the CR as part of the line: what is written is then for another kind of peer.
+        prop_assume!(accepted == LineEnding::Either || crlf == (accepted == LineEnding::CrLf));
+        let (written, ending) = if crlf { (LineEnding::CrLf, "\r\n") } else { (LineEnding::Lf, "\n") };
+        let codec = Lines::new().accept(accepted).write(written);
+        let naive = format!("{message}{ending}");
+        let arrives_whole = receive(&codec, [naive.as_bytes()]) == frames(&[message.as_bytes()]);
+        let expected = if arrives_whole { Ok(naive.into_bytes()) } else { Err(FrameError::ContainsMark) };
+        prop_assert_eq!(encoded(&codec, message.as_bytes()), expected);
+    }
+}

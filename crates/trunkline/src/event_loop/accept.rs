@@ -1,0 +1,340 @@
+//! New connections: accepted from listeners, and made by us.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use trunkline_selectors::Interest;
+
+use super::{Ending, EventLoop, Session};
+use crate::connection::inbound::Inbound;
+use crate::connection::{Connection, Phase, Role};
+use crate::handler::{Cause, Handler};
+use crate::io::{ConnectionId, Due, Io, Stopping};
+use crate::mutant::{Mutant, planted};
+use crate::net::{Error, Operation};
+use crate::network::{Network, Token};
+use crate::options::WhenFull;
+
+/// Descriptors may be freed by other parts of the program, of which nobody tells us: look again after this.
+const RETRY_ACCEPT: Duration = Duration::from_millis(100);
+
+/// Tokens from here up are listeners' numbers; connections' never come near it.
+const FIRST_LISTENER: u64 = u64::MAX - 0xffff;
+
+pub(super) struct Listener<S> {
+    socket: S,
+}
+
+/// Whether listeners are watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Accepting {
+    Yes,
+    /// At `connections_max`, or out of descriptors: new clients wait in the backlog.
+    Paused,
+}
+
+/// What a failed accept means.
+enum Failure {
+    /// The backlog is empty.
+    NoneWaiting,
+    /// This one client is lost; the next may be well.
+    ThisOne,
+    /// No descriptors, or no memory: nothing to do until some are freed.
+    Exhausted,
+}
+
+pub(super) fn listener_index(token: Token) -> Option<usize> {
+    token
+        .0
+        .checked_sub(FIRST_LISTENER)
+        .map(|index| index as usize)
+}
+
+impl<H: Handler, N: Network> EventLoop<H, N> {
+    /// Adds a listener.
+    ///
+    /// # Errors
+    /// When the address cannot be bound; the error says why and what to do.
+    pub fn listen(&mut self, address: SocketAddr) -> Result<SocketAddr, Error> {
+        let token = Token(FIRST_LISTENER + self.listeners.len() as u64);
+        let (socket, bound) = self
+            .network
+            .listen(address, self.core.options.backlog, token)
+            .map_err(|error| Error::new(Operation::Bind, Some(address.to_string()), error))?;
+        self.listeners.push(Listener { socket });
+        self.addresses.push(bound);
+        if self.core.options.when_full == WhenFull::Refuse {
+            // Without the reserve clients wait instead of being refused, which is no reason not to serve.
+            let _ = self.network.hold_reserve();
+        }
+        Ok(bound)
+    }
+
+    /// Accepts what waits, within the budget; level-triggered, a listener reports the rest next turn.
+    pub(super) fn accept_from(&mut self, index: usize) {
+        let budget = self.core.options.accept_budget.max(1);
+        self.accept_at_most(index, budget);
+    }
+
+    /// Says whether more may be waiting.
+    pub(super) fn accept_at_most(&mut self, index: usize, budget: usize) -> bool {
+        for _ in 0..budget {
+            let Some(listener) = self.listeners.get(index) else {
+                return false;
+            };
+            let socket = listener.socket;
+            let full = self.core.connections.len() >= self.core.options.connections_max;
+            if full && self.core.options.when_full == WhenFull::Wait {
+                self.pause_accepting();
+                return false;
+            }
+            let token = Token(self.core.connections.vacant_key().to_bits());
+            match self.network.accept(socket, token) {
+                Ok((socket, _)) if full => {
+                    self.network.close(socket);
+                    self.core.stats.refused += 1;
+                }
+                Ok((socket, peer)) => self.accepted(socket, peer),
+                Err(error) => match classify(&error) {
+                    Failure::NoneWaiting => return false,
+                    Failure::ThisOne => {
+                        self.core.stats.accept_errors += 1;
+                        if planted(Mutant::AbortedAcceptStops) {
+                            self.close_listeners();
+                        }
+                    }
+                    Failure::Exhausted => {
+                        self.core.stats.accept_errors += 1;
+                        if !self.refuse_one(index) {
+                            self.pause_accepting();
+                            return false;
+                        }
+                    }
+                },
+            }
+        }
+        true
+    }
+
+    fn accepted(&mut self, socket: N::Socket, peer: SocketAddr) {
+        let id = ConnectionId(
+            self.core
+                .connections
+                .insert(Connection::new(peer, Role::Accepted)),
+        );
+        self.keep(id, socket, Interest::READ);
+        self.core.stats.accepted += 1;
+        self.opened(id);
+    }
+
+    fn keep(&mut self, id: ConnectionId, socket: N::Socket, interest: Interest) {
+        let index = id.0.index() as usize;
+        if index >= self.sessions.len() {
+            // Grown by a quarter, not doubled: an idle place is memory too.
+            if index >= self.sessions.capacity() {
+                self.sessions
+                    .reserve_exact((self.sessions.len() / 4).max(16) + index - self.sessions.len());
+            }
+            self.sessions.resize_with(index + 1, || None);
+        }
+        let decoder = self.core.codec.clone();
+        let session = Session {
+            socket,
+            decoder,
+            inbound: Inbound::default(),
+            state: None,
+            interest,
+        };
+        self.sessions[index] = Some(session);
+    }
+
+    /// A connection is there: asks the handler whether it wants it.
+    fn opened(&mut self, id: ConnectionId) {
+        let stats = &mut self.core.stats;
+        stats.open += 1;
+        stats.peak_open = stats.peak_open.max(stats.open);
+        let state = self.handler.open(&mut Io {
+            core: &mut self.core,
+            id,
+        });
+        if state.is_none() {
+            self.core.stats.refused += 1;
+            self.core.close(id, None);
+        }
+        if let Some(session) = self.session(id) {
+            session.state = state;
+        }
+        if self.core.stopping == Stopping::Draining
+            && let Some(connection) = self.core.connections.get_mut(id.0)
+        {
+            // Accepted at the last moment: its first request may be there already.
+            connection.readable = true;
+        }
+        self.settle(id);
+    }
+
+    /// With `WhenFull::Refuse`, gives the reserve descriptor up for a moment to tell one client that there is no
+    /// place. `false` when that is not possible, or not wanted.
+    fn refuse_one(&mut self, index: usize) -> bool {
+        if self.core.options.when_full == WhenFull::Wait {
+            return false;
+        }
+        let socket = self.listeners[index].socket;
+        self.network.release_reserve();
+        let token = Token(self.core.connections.vacant_key().to_bits());
+        let accepted = self.network.accept(socket, token);
+        let refused = accepted.is_ok();
+        if let Ok((socket, _)) = accepted {
+            self.network.close(socket);
+            self.core.stats.refused += 1;
+        }
+        self.network.hold_reserve().is_ok() && refused
+    }
+
+    /// Leaves new clients in the backlog, without being told of them again and again.
+    fn pause_accepting(&mut self) {
+        if self.accepting == Accepting::Paused {
+            return;
+        }
+        self.accepting = Accepting::Paused;
+        self.watch_listeners(Interest::NONE);
+        let deadline = self.core.deadline(RETRY_ACCEPT);
+        self.core.timers.insert(deadline, Due::RetryAccept);
+    }
+
+    pub(super) fn resume_accepting(&mut self) {
+        if self.accepting == Accepting::Paused && !planted(Mutant::AcceptLostAfterDescriptors) {
+            self.accepting = Accepting::Yes;
+            self.watch_listeners(Interest::READ);
+        }
+    }
+
+    fn watch_listeners(&mut self, interest: Interest) {
+        for listener in &self.listeners {
+            self.network.set_interest(listener.socket, interest);
+        }
+    }
+
+    pub(super) fn close_listeners(&mut self) {
+        for listener in self.listeners.drain(..) {
+            self.network.close(listener.socket);
+        }
+    }
+
+    pub(super) fn listener_count(&self) -> usize {
+        self.listeners.len()
+    }
+
+    /// Makes the sockets of the connections that were asked for.
+    pub(super) fn make_connections(&mut self) {
+        for id in std::mem::take(&mut self.core.to_connect) {
+            let Some(connection) = self.core.connections.get(id.0) else {
+                continue;
+            };
+            let peer = connection.peer;
+            match self.network.connect(peer, Token(id.0.to_bits())) {
+                Ok(socket) => {
+                    self.keep(id, socket, Interest::WRITE);
+                    let deadline = self.core.deadline(self.core.options.connect_timeout);
+                    let timer = self.core.timers.insert(deadline, Due::Connect(id));
+                    if let Some(connection) = self.core.connections.get_mut(id.0) {
+                        connection.timers.push(timer);
+                    }
+                }
+                Err(error) => self.connect_failed(id, Operation::Connect, error),
+            }
+        }
+    }
+
+    /// A connecting socket reported something.
+    pub(super) fn connecting_ready(&mut self, id: ConnectionId) {
+        let Some(session) = self.session(id) else {
+            return;
+        };
+        let socket = session.socket;
+        match self.network.connected(socket) {
+            Ok(true) => {
+                let Some(connection) = self.core.connections.get_mut(id.0) else {
+                    return;
+                };
+                connection.phase = Phase::Open;
+                connection.established = true;
+                connection.writable = true;
+                // The deadline for connecting is the only timer it can have so far.
+                for timer in connection.timers.drain(..) {
+                    self.core.timers.cancel(timer);
+                }
+                self.core.stats.connected += 1;
+                self.opened(id);
+            }
+            Ok(false) => {}
+            Err(error) => self.connect_failed(id, Operation::Connect, error),
+        }
+    }
+
+    pub(super) fn connect_failed(
+        &mut self,
+        id: ConnectionId,
+        operation: Operation,
+        error: io::Error,
+    ) {
+        let Some(connection) = self.core.connections.get(id.0) else {
+            return;
+        };
+        let error = Error::new(operation, Some(connection.peer.to_string()), error);
+        self.done(id, Cause::Failed(error), Ending::Reset);
+    }
+
+    pub(super) fn tell_connect_failed(&mut self, id: ConnectionId, peer: SocketAddr, cause: Cause) {
+        self.core.stats.connect_failed += 1;
+        let error = match cause {
+            Cause::Failed(error) => error,
+            _ => {
+                let given_up =
+                    io::Error::new(ErrorKind::Interrupted, "given up before it was made");
+                Error::new(Operation::Connect, Some(peer.to_string()), given_up)
+            }
+        };
+        self.handler.connect_failed(
+            &mut Io {
+                core: &mut self.core,
+                id,
+            },
+            id,
+            error,
+        );
+    }
+}
+
+fn classify(error: &io::Error) -> Failure {
+    let Some(errno) = Errno::from_io_error(error) else {
+        return if error.kind() == ErrorKind::WouldBlock {
+            Failure::NoneWaiting
+        } else {
+            Failure::ThisOne
+        };
+    };
+    match errno {
+        Errno::AGAIN => Failure::NoneWaiting,
+        Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::NOSPC => {
+            Failure::Exhausted
+        }
+        // accept(2): Linux passes errors that are already pending on the new socket; they are the client's.
+        Errno::CONNABORTED
+        | Errno::PROTO
+        | Errno::NETDOWN
+        | Errno::NOPROTOOPT
+        | Errno::HOSTDOWN
+        | Errno::HOSTUNREACH
+        | Errno::OPNOTSUPP
+        | Errno::NETUNREACH
+        | Errno::PERM
+        | Errno::INTR
+        | Errno::CONNRESET
+        | Errno::TIMEDOUT => Failure::ThisOne,
+        // Anything else would come again at once: the pause and the retry keep it from spinning.
+        _ => Failure::Exhausted,
+    }
+}

@@ -1,0 +1,378 @@
+//! One turn after another: wait, serve what is ready, fire what is due, look after what was touched.
+//!
+//! The rooms: `serve` (input and frames), `settle` (output, closing, interest), `accept` (new connections,
+//! ours included), `stop` (draining). All work on the same three disjoint things: the handler, the sessions
+//! (sockets, decoders and the user's states) and the core (queues and timers), which alone callbacks see.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use trunkline_selectors::{Interest, Slab};
+
+use crate::connection::Phase;
+use crate::connection::inbound::Inbound;
+use crate::connection::outbound::Spare;
+use crate::handler::{Cause, Closed, Handler};
+use crate::io::{ConnectionId, Core, Due, Io, Stopping};
+use crate::net::{Error, Operation};
+use crate::network::kernel::Kernel;
+use crate::network::{Event, Network, Token};
+use crate::options::{Options, Stats};
+use crate::remote::Remote;
+use crate::timer::Timers;
+
+mod accept;
+mod serve;
+mod settle;
+mod stop;
+
+use accept::{Accepting, Listener};
+
+/// The part of a connection that callbacks cannot reach: its socket, its decoder and the user's state.
+pub(crate) struct Session<H: Handler, S> {
+    socket: S,
+    decoder: H::Codec,
+    inbound: Inbound,
+    state: Option<H::State>,
+    /// What the network was last told, for level-triggered sockets.
+    interest: Interest,
+}
+
+/// Many connections on one thread: the loop over one handler and one network.
+///
+/// Made by [`Server`](crate::Server) and [`Client`](crate::Client), or by [`EventLoop::over`] for any
+/// [`Network`]. [`run`](EventLoop::run) returns when the loop was stopped (or, for a client, when no
+/// connection is left).
+pub struct EventLoop<H: Handler, N: Network = Kernel> {
+    handler: H,
+    network: N,
+    core: Core<H::Codec>,
+    /// By the index of the connection's id.
+    sessions: Vec<Option<Session<H, N::Socket>>>,
+    listeners: Vec<Listener<N::Socket>>,
+    accepting: Accepting,
+    addresses: Vec<SocketAddr>,
+    /// Connections with more to do than the last turn's budget allowed.
+    ready: VecDeque<ConnectionId>,
+    /// An empty list to swap with the core's, so that looking after the touched allocates nothing.
+    touched: Vec<ConnectionId>,
+    /// The one read buffer.
+    buffer: Box<[u8]>,
+    remote: Remote<H::Message>,
+}
+
+impl<H: Handler, N: Network> EventLoop<H, N> {
+    /// A loop over `network`, with no listener yet.
+    pub fn over(network: N, handler: H, options: Options) -> Self {
+        let now = network.now();
+        let remote = Remote::new(network.waker());
+        let buffer = vec![0; options.read_buffer_bytes.max(1)].into_boxed_slice();
+        let core = Core {
+            codec: handler.codec(),
+            connections: Slab::new(),
+            timers: Timers::new(now),
+            spare: Spare::default(),
+            touched: Vec::new(),
+            to_connect: Vec::new(),
+            close_listeners: false,
+            stopping: Stopping::No,
+            now,
+            options,
+            stats: Stats::default(),
+        };
+        Self {
+            handler,
+            network,
+            core,
+            sessions: Vec::new(),
+            listeners: Vec::new(),
+            accepting: Accepting::Yes,
+            addresses: Vec::new(),
+            ready: VecDeque::new(),
+            touched: Vec::new(),
+            buffer,
+            remote,
+        }
+    }
+
+    /// Begins to connect to `address`, as [`Io::connect`] does from inside a callback.
+    pub fn connect(&mut self, address: SocketAddr) -> ConnectionId {
+        self.core.start_connect(address)
+    }
+
+    /// Where the listeners are bound, in the order they were asked for: with port 0, the port found.
+    pub fn local_addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// A hold on this loop for other threads.
+    pub fn remote(&self) -> Remote<H::Message> {
+        self.remote.clone()
+    }
+
+    /// The handler.
+    pub fn handler(&self) -> &H {
+        &self.handler
+    }
+
+    /// The network.
+    pub fn network(&self) -> &N {
+        &self.network
+    }
+
+    /// The counters so far.
+    pub fn stats(&self) -> Stats {
+        self.core.stats
+    }
+
+    /// Turns until the loop has ended; gives the handler back, and the counters.
+    ///
+    /// # Errors
+    /// When waiting itself fails, which leaves nothing to go on with.
+    pub fn run(mut self) -> Result<(H, Stats), Error> {
+        while self.turn(None)? {}
+        Ok((self.handler, self.core.stats))
+    }
+
+    /// One turn: waits at most `wait_max` (`None`: as long as it takes), then serves everything that is
+    /// ready. `false` when the loop has ended.
+    ///
+    /// # Errors
+    /// When waiting itself fails.
+    pub fn turn(&mut self, wait_max: Option<Duration>) -> Result<bool, Error> {
+        if !self.core.to_connect.is_empty() {
+            self.make_connections();
+        }
+        if self.has_ended() {
+            self.remote.shut();
+            return Ok(false);
+        }
+        let timeout = self.timeout(wait_max);
+        let woken = self
+            .network
+            .wait(timeout)
+            .map_err(|error| Error::new(Operation::Wait, None, error))?;
+        self.core.now = self.network.now();
+        self.core.stats.turns += 1;
+        let carried = self.ready.len();
+        while let Some(event) = self.network.next_event() {
+            self.dispatch(event);
+        }
+        for _ in 0..carried {
+            self.serve_next_ready();
+        }
+        if woken {
+            self.take_messages();
+        }
+        if !self.core.timers.is_empty() {
+            self.fire_timers();
+        }
+        self.settle_touched();
+        self.follow_wishes();
+        Ok(true)
+    }
+
+    fn timeout(&mut self, wait_max: Option<Duration>) -> Option<Duration> {
+        let work_waits = !self.ready.is_empty() || !self.core.touched.is_empty();
+        if work_waits {
+            return Some(Duration::ZERO);
+        }
+        let Some(deadline) = self.core.timers.next_deadline() else {
+            return wait_max;
+        };
+        // The turn may have taken its time: the wait begins now, not when the turn began.
+        let until = deadline.saturating_duration_since(self.network.now());
+        Some(wait_max.map_or(until, |wait_max| wait_max.min(until)))
+    }
+
+    #[inline]
+    fn dispatch(&mut self, event: Event) {
+        if let Some(index) = accept::listener_index(event.token) {
+            self.accept_from(index);
+            return;
+        }
+        let id = connection_id(event.token);
+        let Some(connection) = self.core.connections.get_mut(id.0) else {
+            return;
+        };
+        let readiness = event.readiness;
+        if connection.phase == Phase::Connecting {
+            self.connecting_ready(id);
+            return;
+        }
+        let ending = readiness.is_read_closed()
+            || readiness.is_write_closed()
+            || readiness.is_error()
+            || readiness.is_invalid();
+        connection.readable |= readiness.is_readable() || ending;
+        connection.writable |= readiness.is_writable() || ending;
+        connection.read_to_the_end |= ending || readiness.is_priority();
+        self.serve(id);
+    }
+
+    fn serve_next_ready(&mut self) {
+        let Some(id) = self.ready.pop_front() else {
+            return;
+        };
+        if let Some(connection) = self.core.connections.get_mut(id.0) {
+            connection.queued = false;
+            self.serve(id);
+        }
+    }
+
+    fn take_messages(&mut self) {
+        for message in self.remote.take() {
+            let mut io = Io {
+                core: &mut self.core,
+                id: ConnectionId::nobody(),
+            };
+            self.handler.message(&mut io, message);
+        }
+    }
+
+    fn fire_timers(&mut self) {
+        // Timers set from here on are due after `now`, so this ends.
+        while let Some((timer_id, due)) = self.next_due() {
+            match due {
+                Due::User { id, token } => {
+                    let Some(connection) = self.core.connections.get_mut(id.0) else {
+                        continue;
+                    };
+                    connection.timers.retain(|&other| other != timer_id);
+                    let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
+                        continue;
+                    };
+                    let Some(state) = session.state.as_mut() else {
+                        continue;
+                    };
+                    self.handler.timer(
+                        state,
+                        &mut Io {
+                            core: &mut self.core,
+                            id,
+                        },
+                        token,
+                    );
+                }
+                Due::Linger(id) => self.done(id, Cause::LingerExpired, Ending::Reset),
+                Due::Connect(id) => {
+                    let error = std::io::ErrorKind::TimedOut.into();
+                    self.connect_failed(id, Operation::Connect, error);
+                }
+                Due::RetryAccept => self.resume_accepting(),
+                Due::Drain => self.core.stopping = Stopping::Killed,
+            }
+        }
+    }
+
+    fn next_due(&mut self) -> Option<(crate::timer::TimerId, Due)> {
+        let (timer, _, due) = self.core.timers.expire(self.core.now)?;
+        Some((timer, due))
+    }
+
+    /// Looks after every connection that callbacks have touched, their own turns apart.
+    fn settle_touched(&mut self) {
+        // A callback that settling itself calls may touch more; the rounds are bounded, so that two
+        // connections that keep touching each other cannot keep the loop from the others.
+        for _ in 0..4 {
+            if self.core.touched.is_empty() {
+                return;
+            }
+            let mut touched =
+                std::mem::replace(&mut self.core.touched, std::mem::take(&mut self.touched));
+            for id in touched.drain(..) {
+                self.settle(id);
+            }
+            self.touched = touched;
+        }
+    }
+
+    fn session(&mut self, id: ConnectionId) -> Option<&mut Session<H, N::Socket>> {
+        self.sessions.get_mut(id.0.index() as usize)?.as_mut()
+    }
+
+    /// The end of a connection, whatever led to it. Its id names nothing from here on.
+    fn done(&mut self, id: ConnectionId, cause: Cause, ending: Ending) {
+        let Some(mut connection) = self.core.connections.remove(id.0) else {
+            return;
+        };
+        for timer in connection.timers.drain(..) {
+            self.core.timers.cancel(timer);
+        }
+        let unsent = connection.outbound.clear(&mut self.core.spare) as u64;
+        let session = self
+            .sessions
+            .get_mut(id.0.index() as usize)
+            .and_then(Option::take);
+        let cause = connection.cause.map_or(cause, |cause| *cause);
+        let Some(mut session) = session else {
+            // Its socket was never made.
+            self.tell_connect_failed(id, connection.peer, cause);
+            return;
+        };
+        match ending {
+            Ending::InOrder => self.network.close(session.socket),
+            Ending::Reset => self.network.abort(session.socket),
+        }
+        self.resume_accepting();
+        if !connection.established {
+            self.tell_connect_failed(id, connection.peer, cause);
+            return;
+        }
+        self.core.stats.open -= 1;
+        self.core.stats.closed += 1;
+        if !matches!(cause, Cause::Finished) {
+            self.core.stats.failed += 1;
+        }
+        let unread = session.inbound.clear() as u64;
+        let Some(state) = session.state.take() else {
+            return;
+        };
+        let mut io = Io {
+            core: &mut self.core,
+            id,
+        };
+        self.handler.closed(
+            state,
+            &mut io,
+            Closed {
+                cause,
+                unsent,
+                unread,
+            },
+        );
+    }
+
+    /// The network failed on an open connection.
+    fn failed(&mut self, id: ConnectionId, operation: Operation, error: std::io::Error) {
+        let Some(connection) = self.core.connections.get(id.0) else {
+            return;
+        };
+        let error = Error::new(operation, Some(connection.peer.to_string()), error);
+        self.done(id, Cause::Failed(error), Ending::Reset);
+    }
+}
+
+/// How the socket of a connection is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// What the kernel has accepted is still delivered.
+    InOrder,
+    /// Both sides forget it at once.
+    Reset,
+}
+
+fn connection_id(token: Token) -> ConnectionId {
+    ConnectionId(trunkline_selectors::Key::from_bits(token.0))
+}
+
+impl<H: Handler, N: Network> std::fmt::Debug for EventLoop<H, N> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("EventLoop")
+            .field("addresses", &self.addresses)
+            .field("stats", &self.core.stats)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,260 @@
+//! One connection's turn: read, cut frames, hand them over, within the budget.
+
+use std::io::ErrorKind;
+
+use super::{EventLoop, Session};
+use crate::codec::{Codec, Decoded, FrameError};
+use crate::connection::Phase;
+use crate::handler::{Cause, Flow, Handler};
+use crate::io::{ConnectionId, Core, Io};
+use crate::mutant::{Mutant, planted};
+use crate::net::Operation;
+use crate::network::Network;
+
+/// Why handing over frames came to a halt.
+enum Halt {
+    /// What is left is not yet a whole frame.
+    Incomplete,
+    /// The handler, the watermark or the budget said stop: there may be more frames.
+    Stopped,
+    /// What is left is no frame.
+    Bad(FrameError),
+}
+
+impl<H: Handler, N: Network> EventLoop<H, N> {
+    /// Serves a connection until it has no more to give, wants no more, or has used its budget; then settles it,
+    /// which writes what was queued and puts it back in line when there is more to do.
+    #[inline]
+    pub(super) fn serve(&mut self, id: ConnectionId) {
+        let mut bytes_left = self.core.options.read_budget_bytes;
+        let mut frames_left = self.core.options.frame_budget.max(1);
+        while self.step(id, &mut bytes_left, &mut frames_left) {}
+        self.settle(id);
+    }
+
+    /// One step of a turn; `false` ends it.
+    #[inline]
+    fn step(&mut self, id: ConnectionId, bytes_left: &mut usize, frames_left: &mut usize) -> bool {
+        let Some(connection) = self.core.connections.get_mut(id.0) else {
+            return false;
+        };
+        let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
+            return false;
+        };
+        if connection.takes_frames() && session.inbound.is_unexamined() {
+            self.hand_over_waiting(id, frames_left);
+            return *frames_left > 0;
+        }
+        if connection.ended {
+            if connection.takes_frames() && !connection.end_told {
+                self.tell_end(id);
+            }
+            return false;
+        }
+        if !connection.readable || !connection.wants_input() || *bytes_left == 0 {
+            return false;
+        }
+        *bytes_left = bytes_left.saturating_sub(self.read(id, frames_left));
+        *frames_left > 0
+    }
+
+    /// One read. Says how many bytes came.
+    #[inline]
+    fn read(&mut self, id: ConnectionId, frames_left: &mut usize) -> usize {
+        let Some(connection) = self.core.connections.get_mut(id.0) else {
+            return 0;
+        };
+        let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
+            return 0;
+        };
+        match self.network.read(session.socket, &mut self.buffer) {
+            Ok(0) => {
+                connection.ended = true;
+                connection.readable = false;
+                if planted(Mutant::EndDropsFrames) {
+                    session.inbound.clear();
+                }
+                0
+            }
+            Ok(count) => {
+                // A short read has emptied the socket: the read that would only say so is saved.
+                if count < self.buffer.len() && !connection.read_to_the_end {
+                    connection.readable = false;
+                }
+                self.core.stats.bytes_in += count as u64;
+                if !connection.discards() {
+                    self.take_in(id, count, frames_left);
+                }
+                count
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                connection.readable = false;
+                connection.read_to_the_end = false;
+                0
+            }
+            Err(error) => {
+                self.failed(id, Operation::Receive, error);
+                0
+            }
+        }
+    }
+
+    /// Cuts frames from the bytes just read: in place when nothing waits before them.
+    #[inline]
+    fn take_in(&mut self, id: ConnectionId, count: usize, frames_left: &mut usize) {
+        let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
+            return;
+        };
+        let input = &self.buffer[..count];
+        if !session.inbound.is_empty() {
+            session.inbound.extend(input);
+            session.inbound.set_unexamined(true);
+            return;
+        }
+        let (consumed, halt) = hand_over(
+            &mut self.handler,
+            &mut self.core,
+            session,
+            id,
+            input,
+            frames_left,
+        );
+        if consumed < count {
+            if !planted(Mutant::PartialFrameLost) {
+                session.inbound.extend(&input[consumed..]);
+            }
+            session
+                .inbound
+                .set_unexamined(matches!(halt, Halt::Stopped));
+        }
+        if let Halt::Bad(error) = halt {
+            self.core.close(id, Some(Cause::BadFrame(error)));
+        }
+    }
+
+    /// Cuts frames from the bytes that wait.
+    fn hand_over_waiting(&mut self, id: ConnectionId, frames_left: &mut usize) {
+        let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
+            return;
+        };
+        // Taken out while the frames borrow from it: the handler gets the session's state at the same time.
+        let mut inbound = std::mem::take(&mut session.inbound);
+        let (consumed, halt) = hand_over(
+            &mut self.handler,
+            &mut self.core,
+            session,
+            id,
+            inbound.bytes(),
+            frames_left,
+        );
+        inbound.consume(consumed);
+        inbound.set_unexamined(matches!(halt, Halt::Stopped));
+        session.inbound = inbound;
+        if let Halt::Bad(error) = halt {
+            self.core.close(id, Some(Cause::BadFrame(error)));
+        }
+    }
+
+    /// The peer sends no more: hands over the last frame if the rest is one, then tells the handler.
+    fn tell_end(&mut self, id: ConnectionId) {
+        let Some(connection) = self.core.connections.get_mut(id.0) else {
+            return;
+        };
+        let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
+            return;
+        };
+        connection.end_told = true;
+        let mut inbound = std::mem::take(&mut session.inbound);
+        let Some(state) = session.state.as_mut() else {
+            return;
+        };
+        let last = match session.decoder.finish(inbound.bytes()) {
+            Ok(Some(frame)) => {
+                self.core.stats.frames_in += 1;
+                let mut io = Io {
+                    core: &mut self.core,
+                    id,
+                };
+                Some(self.handler.frame(state, &mut io, frame))
+            }
+            Ok(None) => None,
+            Err(error) => {
+                self.core.close(id, Some(Cause::BadFrame(error)));
+                None
+            }
+        };
+        if let Some(flow) = last {
+            inbound.clear();
+            apply(&mut self.core, id, flow);
+        }
+        session.inbound = inbound;
+        if self
+            .core
+            .connections
+            .get(id.0)
+            .is_some_and(|connection| connection.phase == Phase::Open)
+        {
+            self.handler.end_of_stream(
+                state,
+                &mut Io {
+                    core: &mut self.core,
+                    id,
+                },
+            );
+        }
+    }
+}
+
+/// Hands over frames from the front of `input` until something says stop; says how much was used up.
+#[inline]
+fn hand_over<H: Handler, S>(
+    handler: &mut H,
+    core: &mut Core<H::Codec>,
+    session: &mut Session<H, S>,
+    id: ConnectionId,
+    input: &[u8],
+    frames_left: &mut usize,
+) -> (usize, Halt) {
+    let mut used = 0;
+    let Some(state) = session.state.as_mut() else {
+        return (0, Halt::Stopped);
+    };
+    while used < input.len() {
+        if *frames_left == 0 {
+            return (used, Halt::Stopped);
+        }
+        let (frame, consumed) = match session.decoder.decode(&input[used..]) {
+            Ok(Decoded::Frame { frame, consumed }) => (frame, consumed),
+            Ok(Decoded::Incomplete) => return (used, Halt::Incomplete),
+            Err(error) => return (used, Halt::Bad(error)),
+        };
+        used += consumed;
+        *frames_left -= 1;
+        core.stats.frames_in += 1;
+        let flow = handler.frame(state, &mut Io { core, id }, frame);
+        if flow != Flow::Continue {
+            apply(core, id, flow);
+        }
+        if !core
+            .connections
+            .get(id.0)
+            .is_some_and(|connection| connection.takes_frames())
+        {
+            return (used, Halt::Stopped);
+        }
+    }
+    (used, Halt::Incomplete)
+}
+
+fn apply<C: Codec>(core: &mut Core<C>, id: ConnectionId, flow: Flow) {
+    match flow {
+        Flow::Continue => {}
+        Flow::Pause => {
+            if let Some(connection) = core.connections.get_mut(id.0) {
+                connection.paused = true;
+            }
+        }
+        Flow::Close => core.close(id, None),
+        Flow::Abort => core.abort(id, Cause::Aborted),
+    }
+}

@@ -1,0 +1,93 @@
+//! The end of a loop: drain on the first wish, reset everything on the second.
+
+use super::{Ending, EventLoop};
+use crate::handler::{Cause, Handler};
+use crate::io::{ConnectionId, Due, Io, Stopping};
+use crate::network::Network;
+use crate::remote::Wish;
+
+impl<H: Handler, N: Network> EventLoop<H, N> {
+    pub(super) fn has_ended(&self) -> bool {
+        if !self.core.connections.is_empty() {
+            return false;
+        }
+        let idle = self.core.options.until_idle && self.listener_count() == 0;
+        self.core.stopping >= Stopping::Draining || idle
+    }
+
+    /// Does what other threads, or callbacks, have asked of the loop as a whole.
+    #[inline]
+    pub(super) fn follow_wishes(&mut self) {
+        match self.remote.wished() {
+            Wish::Run => {}
+            Wish::Stop => self.core.stopping = self.core.stopping.max(Stopping::Asked),
+            Wish::Kill => self.core.stopping = Stopping::Killed,
+        }
+        if self.core.close_listeners {
+            self.core.close_listeners = false;
+            self.close_listeners();
+        }
+        match self.core.stopping {
+            Stopping::No | Stopping::Draining => {}
+            Stopping::Asked => self.begin_drain(),
+            Stopping::Killed => self.kill_all(),
+        }
+    }
+
+    /// Accepts what already waits (those clients were promised a connection), stops listening, tells the handler,
+    /// and gives every connection a last turn; the idle ones close at its end, the others when they are done.
+    fn begin_drain(&mut self) {
+        self.core.stopping = Stopping::Draining;
+        for index in 0..self.listener_count() {
+            // The backlog is bounded, and so is this.
+            self.accept_at_most(index, self.core.options.backlog as usize + 1);
+        }
+        self.close_listeners();
+        self.handler.stopping(&mut Io {
+            core: &mut self.core,
+            id: ConnectionId::nobody(),
+        });
+        let deadline = self.core.deadline(self.core.options.drain);
+        self.core.timers.insert(deadline, Due::Drain);
+        for id in self.all_connections() {
+            if let Some(connection) = self.core.connections.get_mut(id.0) {
+                // A request may be there that nobody has told us of yet: the read will tell.
+                connection.readable = true;
+            }
+            self.serve(id);
+        }
+    }
+
+    /// While draining: a connection with nothing under way is closed.
+    pub(super) fn close_if_idle(&mut self, id: ConnectionId) {
+        let Some(connection) = self.core.connections.get(id.0) else {
+            return;
+        };
+        let Some(Some(session)) = self.sessions.get(id.0.index() as usize) else {
+            return;
+        };
+        let idle = connection.takes_frames()
+            && !connection.readable
+            && !connection.ended
+            && session.inbound.is_empty()
+            && connection.outbound.is_empty();
+        if idle {
+            self.core.close(id, None);
+        }
+    }
+
+    fn kill_all(&mut self) {
+        self.close_listeners();
+        for id in self.all_connections() {
+            self.done(id, Cause::Stopped, Ending::Reset);
+        }
+    }
+
+    fn all_connections(&self) -> Vec<ConnectionId> {
+        self.core
+            .connections
+            .iter()
+            .map(|(key, _)| ConnectionId(key))
+            .collect()
+    }
+}

@@ -1,0 +1,53 @@
+//! Bugs that the simulation must find. Outside this crate's own tests every point is a constant `false`.
+
+/// A bug to plant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(test), allow(dead_code))]
+pub(crate) enum Mutant {
+    /// A short write is taken for a whole one: the rest is lost.
+    ShortWriteIgnored,
+    /// A connection whose budget ran out is not served again.
+    BudgetNotRequeued,
+    /// After running out of descriptors accepting never resumes.
+    AcceptLostAfterDescriptors,
+    /// A graceful close does not wait for the queue.
+    CloseBeforeFlush,
+    /// `closed` is called a second time.
+    ClosedTwice,
+    /// One aborted connection in the backlog ends accepting.
+    AbortedAcceptStops,
+    /// The connection is closed without reading what the peer still sends.
+    CloseWithoutLinger,
+    /// Input does not pause when the connection's own output is above high.
+    NoBackPressure,
+    /// Input that paused for output does not resume.
+    ResumeForgotten,
+    /// The end of the stream is noticed while frames wait, and they are dropped.
+    EndDropsFrames,
+    /// The rest of a read that holds no whole frame is forgotten.
+    PartialFrameLost,
+    /// A full socket is not written to again.
+    WriteInterestForgotten,
+}
+
+#[cfg(test)]
+thread_local! {
+    static PLANTED: std::cell::Cell<Option<Mutant>> = const { std::cell::Cell::new(None) };
+}
+
+/// Plants `mutant` on this thread (`None`: the engine as it is).
+#[cfg(test)]
+pub(crate) fn plant(mutant: Option<Mutant>) {
+    PLANTED.set(mutant);
+}
+
+#[cfg(test)]
+pub(crate) fn planted(mutant: Mutant) -> bool {
+    PLANTED.get() == Some(mutant)
+}
+
+#[cfg(not(test))]
+#[inline(always)]
+pub(crate) const fn planted(_: Mutant) -> bool {
+    false
+}

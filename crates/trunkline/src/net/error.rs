@@ -1,0 +1,352 @@
+//! One error type for the network: which operation, on what, why, and what to do next.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+
+use rustix::io::Errno;
+
+use super::address::Problem;
+
+/// An operation on the network failed.
+///
+/// `Display` is one line, what and why: `cannot bind 127.0.0.1:80: permission denied`. What to do about
+/// it is in [`Error::hint`].
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    operation: Operation,
+    address: Option<String>,
+    source: Option<io::Error>,
+}
+
+/// Why an operation failed, the same on every platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The machine answered that nobody listens there.
+    Refused,
+    /// Nobody answered in time.
+    TimedOut,
+    /// There is no way to that network or machine.
+    Unreachable,
+    /// The host's name has no address, or no name server could be asked.
+    NameNotFound,
+    /// Another socket is bound to this address.
+    AddressInUse,
+    /// The address is not one of this machine's.
+    AddressNotAvailable,
+    /// The operating system does not let this user do it.
+    PermissionDenied,
+    /// This process, or the whole machine, may open no more files and sockets.
+    OutOfDescriptors,
+    /// The peer, or the network between, cut the connection.
+    Reset,
+    /// The peer no longer reads.
+    BrokenPipe,
+    /// The text is not an address.
+    BadAddress,
+    /// This machine has no such thing.
+    NotSupported,
+    /// Anything else: the source says what.
+    Other,
+}
+
+/// What was attempted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// Making a text into addresses.
+    Resolve,
+    /// Opening a listening socket on an address.
+    Bind,
+    /// Taking a connection from the backlog.
+    Accept,
+    /// Connecting to an address.
+    Connect,
+    /// Receiving.
+    Receive,
+    /// Sending.
+    Send,
+    /// Ending the sending direction.
+    Shutdown,
+    /// Setting up the event loop: its selector and its waker.
+    Start,
+    /// Waiting for readiness.
+    Wait,
+}
+
+impl Error {
+    /// An operation, on an address if one is known, failed with `source`: the kind follows from it.
+    pub fn new(
+        operation: Operation,
+        address: impl Into<Option<String>>,
+        source: io::Error,
+    ) -> Self {
+        Self {
+            kind: classify(operation, &source),
+            operation,
+            address: address.into(),
+            source: Some(source),
+        }
+    }
+
+    /// An operation failed for a reason that no system call reported, such as a deadline of our own.
+    pub fn of_kind(
+        kind: ErrorKind,
+        operation: Operation,
+        address: impl Into<Option<String>>,
+    ) -> Self {
+        Self {
+            kind,
+            operation,
+            address: address.into(),
+            source: None,
+        }
+    }
+
+    /// Why.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// What was attempted.
+    pub fn operation(&self) -> Operation {
+        self.operation
+    }
+
+    /// On which address, as it was given.
+    pub fn address(&self) -> Option<&str> {
+        self.address.as_deref()
+    }
+
+    /// What to do next, where there is something sensible to say.
+    pub fn hint(&self) -> Option<Cow<'static, str>> {
+        if let Some(problem) = self.problem() {
+            return Some(problem.hint());
+        }
+        Some(Cow::Borrowed(match (self.kind, self.operation) {
+            (ErrorKind::Refused, _) => {
+                "nobody listens there: is the server running, and is the port right?"
+            }
+            (ErrorKind::TimedOut, Operation::Connect) => {
+                "nobody answered: is the host up, and does a firewall drop the packets?"
+            }
+            (ErrorKind::Unreachable, _) => {
+                "check the network connection and the route to that host"
+            }
+            (ErrorKind::NameNotFound, _) => {
+                "check the spelling and the name server, or write the address in numbers, such as 127.0.0.1:10001"
+            }
+            (ErrorKind::AddressInUse, _) => {
+                "another program listens there: stop it, or choose another port (0 lets the system choose)"
+            }
+            (ErrorKind::AddressNotAvailable, Operation::Bind) => {
+                "bind one of this machine's own addresses: 127.0.0.1 is always there"
+            }
+            (ErrorKind::AddressNotAvailable, Operation::Connect) => {
+                "no local port is left for that address, or it can be no destination"
+            }
+            (ErrorKind::PermissionDenied, Operation::Bind) => {
+                "ports below 1024 need a privilege: choose a higher port, or grant CAP_NET_BIND_SERVICE"
+            }
+            (ErrorKind::PermissionDenied, Operation::Connect) => {
+                "a firewall or a sandbox forbids it"
+            }
+            (ErrorKind::OutOfDescriptors, _) => {
+                "raise the limit with `ulimit -n`, or allow fewer connections"
+            }
+            _ => return None,
+        }))
+    }
+
+    fn problem(&self) -> Option<&Problem> {
+        self.source.as_ref()?.get_ref()?.downcast_ref()
+    }
+
+    fn write_reason(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // An error made by a program rather than by the system says more than its kind does.
+        if let Some(custom) = self.source.as_ref().and_then(io::Error::get_ref)
+            && self.kind != ErrorKind::NameNotFound
+        {
+            return fmt::Display::fmt(custom, formatter);
+        }
+        formatter.write_str(match self.kind {
+            ErrorKind::Refused => "connection refused",
+            ErrorKind::TimedOut => "timed out",
+            ErrorKind::Unreachable => "unreachable",
+            ErrorKind::NameNotFound => "name not found",
+            ErrorKind::AddressInUse => "address in use",
+            ErrorKind::AddressNotAvailable => "address not available",
+            ErrorKind::PermissionDenied => "permission denied",
+            ErrorKind::OutOfDescriptors => "out of descriptors",
+            ErrorKind::Reset => "connection reset",
+            ErrorKind::BrokenPipe => "broken pipe",
+            ErrorKind::BadAddress => "not an address",
+            ErrorKind::NotSupported => "not supported here",
+            ErrorKind::Other => match &self.source {
+                Some(source) => return fmt::Display::fmt(source, formatter),
+                None => "failed",
+            },
+        })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.kind == ErrorKind::BadAddress {
+            write!(
+                formatter,
+                "bad address {:?}: ",
+                self.address.as_deref().unwrap_or_default()
+            )?;
+        } else {
+            write!(formatter, "cannot {}", self.operation)?;
+            if let Some(address) = &self.address {
+                write!(formatter, "{}{address}", self.operation.preposition())?;
+            }
+            formatter.write_str(": ")?;
+        }
+        self.write_reason(formatter)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|source| source as _)
+    }
+}
+
+impl Operation {
+    /// What stands between the verb and the address.
+    fn preposition(self) -> &'static str {
+        match self {
+            Self::Resolve | Self::Bind => " ",
+            Self::Accept => " on ",
+            Self::Connect | Self::Send | Self::Shutdown => " to ",
+            Self::Receive => " from ",
+            Self::Start | Self::Wait => " for ",
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Resolve => "resolve",
+            Self::Bind => "bind",
+            Self::Accept => "accept",
+            Self::Connect => "connect",
+            Self::Receive => "receive",
+            Self::Send => "send",
+            Self::Shutdown => "end sending",
+            Self::Start => "start the event loop",
+            Self::Wait => "wait for readiness",
+        })
+    }
+}
+
+fn classify(operation: Operation, source: &io::Error) -> ErrorKind {
+    let errno = source.raw_os_error().map(Errno::from_raw_os_error);
+    match errno {
+        Some(Errno::MFILE | Errno::NFILE) => return ErrorKind::OutOfDescriptors,
+        Some(Errno::AFNOSUPPORT | Errno::PROTONOSUPPORT) => return ErrorKind::NotSupported,
+        Some(Errno::HOSTDOWN) => return ErrorKind::Unreachable,
+        _ => {}
+    }
+    match source.kind() {
+        io::ErrorKind::ConnectionRefused => ErrorKind::Refused,
+        io::ErrorKind::TimedOut => ErrorKind::TimedOut,
+        io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::NetworkDown => ErrorKind::Unreachable,
+        io::ErrorKind::AddrInUse => ErrorKind::AddressInUse,
+        io::ErrorKind::AddrNotAvailable => ErrorKind::AddressNotAvailable,
+        io::ErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => ErrorKind::Reset,
+        io::ErrorKind::BrokenPipe => ErrorKind::BrokenPipe,
+        io::ErrorKind::Unsupported => ErrorKind::NotSupported,
+        _ if operation != Operation::Resolve => ErrorKind::Other,
+        io::ErrorKind::InvalidInput => ErrorKind::BadAddress,
+        // The resolver's own errors have no stable kind, so whatever is left here is about the name.
+        _ => ErrorKind::NameNotFound,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(operation: Operation, errno: Errno) -> Error {
+        Error::new(operation, "127.0.0.1:80".to_owned(), io::Error::from(errno))
+    }
+
+    #[test]
+    fn every_cause_is_told_apart() {
+        for (errno, kind) in [
+            (Errno::CONNREFUSED, ErrorKind::Refused),
+            (Errno::TIMEDOUT, ErrorKind::TimedOut),
+            (Errno::HOSTUNREACH, ErrorKind::Unreachable),
+            (Errno::HOSTDOWN, ErrorKind::Unreachable),
+            (Errno::NETUNREACH, ErrorKind::Unreachable),
+            (Errno::NETDOWN, ErrorKind::Unreachable),
+            (Errno::ADDRINUSE, ErrorKind::AddressInUse),
+            (Errno::ADDRNOTAVAIL, ErrorKind::AddressNotAvailable),
+            (Errno::ACCESS, ErrorKind::PermissionDenied),
+            (Errno::PERM, ErrorKind::PermissionDenied),
+            (Errno::MFILE, ErrorKind::OutOfDescriptors),
+            (Errno::NFILE, ErrorKind::OutOfDescriptors),
+            (Errno::CONNRESET, ErrorKind::Reset),
+            (Errno::CONNABORTED, ErrorKind::Reset),
+            (Errno::PIPE, ErrorKind::BrokenPipe),
+            (Errno::AFNOSUPPORT, ErrorKind::NotSupported),
+            (Errno::NOSYS, ErrorKind::NotSupported),
+            (Errno::IO, ErrorKind::Other),
+        ] {
+            assert_eq!(of(Operation::Connect, errno).kind(), kind, "{errno:?}");
+        }
+    }
+
+    #[test]
+    fn one_line_says_what_and_why() {
+        let error = of(Operation::Bind, Errno::ACCESS);
+        assert_eq!(
+            error.to_string(),
+            "cannot bind 127.0.0.1:80: permission denied"
+        );
+        assert_eq!(
+            error.hint().unwrap(),
+            "ports below 1024 need a privilege: choose a higher port, or grant CAP_NET_BIND_SERVICE"
+        );
+        let refused = of(Operation::Connect, Errno::CONNREFUSED);
+        assert_eq!(
+            refused.to_string(),
+            "cannot connect to 127.0.0.1:80: connection refused"
+        );
+        let late = Error::of_kind(
+            ErrorKind::TimedOut,
+            Operation::Connect,
+            "10.0.0.1:1".to_owned(),
+        );
+        assert_eq!(late.to_string(), "cannot connect to 10.0.0.1:1: timed out");
+        let start = Error::new(
+            Operation::Start,
+            None,
+            io::Error::new(io::ErrorKind::Unsupported, "kqueue is for BSD"),
+        );
+        assert_eq!(
+            start.to_string(),
+            "cannot start the event loop: kqueue is for BSD"
+        );
+    }
+
+    #[test]
+    fn the_source_is_kept() {
+        let error = of(Operation::Receive, Errno::CONNRESET);
+        let source = std::error::Error::source(&error)
+            .unwrap()
+            .downcast_ref::<io::Error>()
+            .unwrap();
+        assert_eq!(source.raw_os_error(), Some(Errno::CONNRESET.raw_os_error()));
+    }
+}

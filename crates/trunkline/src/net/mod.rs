@@ -1,0 +1,108 @@
+//! Addresses, listening, connecting, and errors that say what, why and what next.
+//!
+//! Nothing here blocks but [`resolve`], which may ask a name server.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+mod address;
+mod error;
+
+pub use address::{DEFAULT_HOST, resolve};
+pub use error::{Error, ErrorKind, Operation};
+
+/// Opens a non-blocking listening socket. What it accepts inherits `TCP_NODELAY`.
+///
+/// `SO_REUSEADDR` is set: a restarted server need not wait for the connections of its predecessor to be
+/// forgotten. On Linux two listeners on one port still exclude each other.
+///
+/// # Errors
+/// Those of `socket`, `setsockopt`, `bind` and `listen`.
+pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let socket = non_blocking_socket(address)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
+}
+
+/// Starts to connect and returns at once: the stream becomes writable when the outcome is known, and
+/// [`TcpStream::take_error`] then tells it.
+///
+/// # Errors
+/// Those of `socket` and `setsockopt`, and what `connect` knows at once (no route, for example).
+pub fn connect_start(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = non_blocking_socket(address)?;
+    match socket.connect(&address.into()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+        // An interrupted connect goes on in the background, just as one "in progress" does.
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+        Err(error) if error.raw_os_error() == Some(IN_PROGRESS) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(socket.into())
+}
+
+const IN_PROGRESS: i32 = rustix::io::Errno::INPROGRESS.raw_os_error();
+
+/// Messages here are small answers: waiting to fill a packet only costs time, so `TCP_NODELAY` always.
+fn non_blocking_socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+
+    fn any_port() -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 0))
+    }
+
+    #[test]
+    fn an_empty_backlog_would_block() {
+        let listener = listen(any_port(), 16).unwrap();
+        assert_eq!(
+            listener.accept().unwrap_err().kind(),
+            io::ErrorKind::WouldBlock
+        );
+    }
+
+    #[test]
+    fn connecting_reaches_the_listener() {
+        let listener = listen(any_port(), 16).unwrap();
+        let mut client = connect_start(listener.local_addr().unwrap()).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let (mut accepted, _) = listener.accept().unwrap();
+        assert!(
+            accepted.nodelay().unwrap(),
+            "what is accepted inherits TCP_NODELAY"
+        );
+        assert!(client.nodelay().unwrap());
+        accepted.write_all(b"x").unwrap();
+        client.set_nonblocking(false).unwrap();
+        let mut byte = [0];
+        client.read_exact(&mut byte).unwrap();
+        assert_eq!(&byte, b"x");
+    }
+
+    #[test]
+    fn two_listeners_exclude_each_other() {
+        let first = listen(any_port(), 16).unwrap();
+        let second = listen(first.local_addr().unwrap(), 16).unwrap_err();
+        assert_eq!(
+            Error::new(Operation::Bind, None, second).kind(),
+            ErrorKind::AddressInUse
+        );
+    }
+}

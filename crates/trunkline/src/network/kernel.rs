@@ -1,0 +1,223 @@
+//! The real network: non-blocking TCP sockets of the kernel, readiness from a [`Selector`].
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, sockopt};
+use trunkline_selectors::{Key, Mechanism, Selector, Waker};
+
+use super::{Event, Interest, Network, Token, Trigger, Wake};
+use crate::net;
+
+/// What an edge-triggered stream is registered for, once. Priority is among it because a read stops short at
+/// an urgent byte: the event tells the engine not to take that short read for an empty socket.
+const EDGE_INTEREST: Interest = Interest::READ
+    .with(Interest::WRITE)
+    .with(Interest::PRIORITY);
+
+/// Sockets of the kernel, over any mechanism.
+pub struct Kernel {
+    selector: Selector<OwnedFd, Token>,
+    waker: Waker,
+    trigger: Trigger,
+    reserve: Option<OwnedFd>,
+}
+
+impl Kernel {
+    /// Over the best mechanism here (the variable `TRUNKLINE_MECHANISM` overrides it).
+    ///
+    /// # Errors
+    /// When the mechanism is not available, or descriptors have run out.
+    pub fn new() -> io::Result<Self> {
+        Self::over(Selector::new()?)
+    }
+
+    /// Over `mechanism`.
+    ///
+    /// # Errors
+    /// When the mechanism is not available here, or descriptors have run out.
+    pub fn with_mechanism(mechanism: Mechanism) -> io::Result<Self> {
+        Self::over(Selector::with_mechanism(mechanism)?)
+    }
+
+    /// The mechanism that tells which socket is ready.
+    pub fn mechanism(&self) -> Mechanism {
+        self.selector.mechanism()
+    }
+
+    fn over(selector: Selector<OwnedFd, Token>) -> io::Result<Self> {
+        // Edge-triggered registration is done once and never changed: no call per event or pause.
+        let trigger = if selector.mechanism().supports(Trigger::Edge) {
+            Trigger::Edge
+        } else {
+            Trigger::Level
+        };
+        let waker = selector.waker()?;
+        Ok(Self {
+            selector,
+            waker,
+            trigger,
+            reserve: None,
+        })
+    }
+
+    fn register_stream(
+        &mut self,
+        stream: OwnedFd,
+        level: Interest,
+        token: Token,
+    ) -> io::Result<Key> {
+        let interest = match self.trigger {
+            Trigger::Edge => EDGE_INTEREST,
+            Trigger::Level => level,
+        };
+        Ok(self
+            .selector
+            .register_with(stream, interest, self.trigger, token)?)
+    }
+
+    #[inline]
+    fn socket(&self, key: Key) -> io::Result<&OwnedFd> {
+        self.selector
+            .source(key)
+            .ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl Network for Kernel {
+    type Socket = Key;
+
+    #[inline]
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    #[inline]
+    fn trigger(&self) -> Trigger {
+        self.trigger
+    }
+
+    fn listen(
+        &mut self,
+        address: SocketAddr,
+        backlog: u32,
+        token: Token,
+    ) -> io::Result<(Key, SocketAddr)> {
+        let listener = net::listen(address, backlog)?;
+        let bound = listener.local_addr()?;
+        let key = self
+            .selector
+            .register(OwnedFd::from(listener), Interest::READ, token)?;
+        Ok((key, bound))
+    }
+
+    fn accept(&mut self, listener: Key, token: Token) -> io::Result<(Key, SocketAddr)> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let listener = self.socket(listener)?;
+        let (stream, peer) = retry_on_intr(|| rustix::net::acceptfrom_with(listener, flags))?;
+        // A peer that was gone before we accepted may have no address any more.
+        let peer = peer
+            .and_then(|peer| SocketAddr::try_from(peer).ok())
+            .ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted))?;
+        Ok((self.register_stream(stream, Interest::READ, token)?, peer))
+    }
+
+    fn connect(&mut self, address: SocketAddr, token: Token) -> io::Result<Key> {
+        let stream = net::connect_start(address)?;
+        self.register_stream(OwnedFd::from(stream), Interest::WRITE, token)
+    }
+
+    fn connected(&mut self, socket: Key) -> io::Result<bool> {
+        let socket = self.socket(socket)?;
+        sockopt::socket_error(socket)??;
+        // "Writable" alone does not mean connected; having a peer does.
+        match rustix::net::getpeername(socket) {
+            Ok(peer) => Ok(peer.is_some()),
+            Err(Errno::NOTCONN) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    #[inline]
+    fn read(&mut self, socket: Key, buffer: &mut [u8]) -> io::Result<usize> {
+        let socket = self.socket(socket)?;
+        let (read, _) =
+            retry_on_intr(|| rustix::net::recv(socket, &mut *buffer, RecvFlags::empty()))?;
+        Ok(read)
+    }
+
+    #[inline]
+    fn write(&mut self, socket: Key, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        let socket = self.socket(socket)?;
+        let flags = SendFlags::NOSIGNAL;
+        let written = match buffers {
+            [buffer] => retry_on_intr(|| rustix::net::send(socket, buffer, flags)),
+            _ => retry_on_intr(|| {
+                rustix::net::sendmsg(socket, buffers, &mut SendAncillaryBuffer::default(), flags)
+            }),
+        };
+        Ok(written?)
+    }
+
+    fn shutdown_write(&mut self, socket: Key) -> io::Result<()> {
+        Ok(rustix::net::shutdown(
+            self.socket(socket)?,
+            Shutdown::Write,
+        )?)
+    }
+
+    fn close(&mut self, socket: Key) {
+        drop(self.selector.unregister(socket));
+    }
+
+    fn abort(&mut self, socket: Key) {
+        if let Some((socket, _)) = self.selector.unregister(socket) {
+            // A linger time of zero makes close send a reset (tcp(7), SO_LINGER). Should it fail, the
+            // socket is closed all the same.
+            let _ = sockopt::set_socket_linger(&socket, Some(Duration::ZERO));
+        }
+    }
+
+    fn set_interest(&mut self, socket: Key, interest: Interest) {
+        // A stale key has no interest to set; the engine never relies on an answer.
+        let _ = self.selector.modify(socket, interest);
+    }
+
+    fn hold_reserve(&mut self) -> io::Result<()> {
+        if self.reserve.is_none() {
+            self.reserve = Some(OwnedFd::from(std::fs::File::open("/dev/null")?));
+        }
+        Ok(())
+    }
+
+    fn release_reserve(&mut self) {
+        self.reserve = None;
+    }
+
+    #[inline]
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        Ok(self.selector.select(timeout)?.woken)
+    }
+
+    #[inline]
+    fn next_event(&mut self) -> Option<Event> {
+        let event = self.selector.next_event()?;
+        let token = *self.selector.data(event.key)?;
+        Some(Event {
+            token,
+            readiness: event.readiness,
+        })
+    }
+
+    fn waker(&self) -> Wake {
+        let waker = self.waker.clone();
+        Arc::new(move || {
+            // Only a full counter can make this fail, and then the wait ends anyway.
+            let _ = waker.wake();
+        })
+    }
+}

@@ -1,0 +1,51 @@
+//! One suite for the engine, run on every mechanism of the kernel and on the simulated network.
+
+#[path = "suite/cases.rs"]
+mod cases;
+#[path = "suite/pair.rs"]
+mod pair;
+
+macro_rules! suite {
+    ($($name:ident => $network:expr;)*) => { $(
+        mod $name {
+            suite!(@cases $network;
+                echo_in_order
+                echo_over_many_connections
+                e7_smallest_budgets_still_deliver_everything
+                e1_half_close_is_an_event_and_not_a_close
+                a5_close_loses_nothing_that_was_queued
+                a6_close_ends_within_the_linger_deadline
+                a3_a_peer_that_never_reads_costs_bounded_memory
+                overflow_can_close_the_slow_one
+                own_output_above_high_pauses_own_input
+                drained_is_told_once_the_queue_is_low
+                pause_holds_frames_back_until_resume
+                abort_resets_the_peer
+                timers_fire_in_order_never_early_and_die_with_their_connection
+                broadcast_reaches_everybody
+                r1_an_id_never_names_a_later_connection
+                connect_refused_is_told_apart
+                a7_drain_answers_what_was_asked
+                w2_stop_before_run_is_not_forgotten
+                w1_messages_of_other_threads_all_arrive
+            );
+
+            #[test]
+            fn a11_every_operation_from_every_callback() {
+                crate::cases::a11_every_operation_from_every_callback(|| $network);
+            }
+        }
+    )* };
+    (@cases $network:expr; $($case:ident)*) => { $(
+        #[test]
+        fn $case() {
+            crate::cases::$case($network);
+        }
+    )* };
+}
+
+suite! {
+    epoll => trunkline::network::kernel::Kernel::with_mechanism(trunkline::Mechanism::Epoll).unwrap();
+    poll => trunkline::network::kernel::Kernel::with_mechanism(trunkline::Mechanism::Poll).unwrap();
+    select => trunkline::network::kernel::Kernel::with_mechanism(trunkline::Mechanism::Select).unwrap();
+}

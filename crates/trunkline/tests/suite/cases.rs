@@ -1,0 +1,640 @@
+//! The cases, each for any network. Named after the rows of the list of known defects where there is one.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use trunkline::network::Network;
+use trunkline::{Cause, ErrorKind, EventLoop, Flow, Options, Overflow, Role, Sent};
+
+use super::pair::{Happening, Pair, converse, finish, is_finished, options};
+
+const SERVER: Option<Role> = Some(Role::Accepted);
+const CLIENT: Option<Role> = Some(Role::Connected);
+
+fn counter() -> Rc<Cell<usize>> {
+    Rc::new(Cell::new(0))
+}
+
+fn bump(counter: &Cell<usize>) -> usize {
+    counter.set(counter.get() + 1);
+    counter.get()
+}
+
+/// An echo over `clients` connections of `lines` lines each; every line comes back, in order.
+fn echo<N: Network>(network: N, options: Options, clients: usize, lines: usize) {
+    let orderly = counter();
+    let seen = Rc::clone(&orderly);
+    let mut replies = std::collections::BTreeMap::new();
+    let stats = converse(network, options, clients, move |role, io, happening| {
+        match (role, happening) {
+            (CLIENT, Happening::Open) => {
+                for line in 0..lines {
+                    assert!(!matches!(
+                        io.send(format!("line {line}").as_bytes()),
+                        Sent::Dropped | Sent::Gone
+                    ));
+                }
+            }
+            (SERVER, Happening::Open) => io.stop_listening_after(clients),
+            (SERVER, Happening::Frame(frame)) => assert_ne!(io.send(frame), Sent::Dropped),
+            (CLIENT, Happening::Frame(frame)) => {
+                let next = replies.entry(io.id()).or_insert(0);
+                assert_eq!(frame, format!("line {next}").as_bytes());
+                *next += 1;
+                if *next == lines {
+                    io.close();
+                }
+            }
+            (SERVER, Happening::End) => io.close(),
+            (_, Happening::Closed(closed)) => {
+                assert!(is_finished(closed), "{closed:?}");
+                bump(&seen);
+            }
+            _ => {}
+        }
+        Flow::Continue
+    });
+    assert_eq!(orderly.get(), 2 * clients);
+    assert_eq!(stats.frames_in as usize, 2 * clients * lines);
+    assert_eq!(stats.open, 0);
+}
+
+/// Closes the listeners once `count` connections were accepted, so that the loop ends when they do.
+trait StopListening {
+    fn stop_listening_after(&mut self, count: usize);
+}
+
+impl StopListening for trunkline::Io<'_, Pair> {
+    fn stop_listening_after(&mut self, count: usize) {
+        if self.stats().accepted as usize >= count {
+            self.stop_listening();
+        }
+    }
+}
+
+pub fn echo_in_order<N: Network>(network: N) {
+    echo(network, options(), 1, 200);
+}
+
+pub fn echo_over_many_connections<N: Network>(network: N) {
+    echo(network, options(), 50, 20);
+}
+
+pub fn e7_smallest_budgets_still_deliver_everything<N: Network>(network: N) {
+    let smallest = Options {
+        accept_budget: 1,
+        read_budget_bytes: 1,
+        frame_budget: 1,
+        read_buffer_bytes: 3,
+        high_watermark_bytes: 1,
+        low_watermark_bytes: 0,
+        ..options()
+    };
+    echo(network, smallest, 8, 10);
+}
+
+pub fn e1_half_close_is_an_event_and_not_a_close<N: Network>(network: N) {
+    let answer = counter();
+    let seen = Rc::clone(&answer);
+    converse(network, options(), 1, move |role, io, happening| {
+        match (role, happening) {
+            (SERVER, Happening::Open) => io.stop_listening(),
+            (CLIENT, Happening::Open) => {
+                let _ = io.send(b"question");
+                io.finish();
+                assert_eq!(io.send(b"too late"), Sent::Gone);
+            }
+            // The question is answered only after the end of the stream has come.
+            (SERVER, Happening::End) => {
+                for line in 0..1000 {
+                    let _ = io.send(format!("answer {line}").as_bytes());
+                }
+                io.close();
+            }
+            (CLIENT, Happening::Frame(_)) => drop(bump(&seen)),
+            (CLIENT, Happening::End) => io.close(),
+            (_, Happening::Closed(closed)) => assert!(is_finished(closed), "{closed:?}"),
+            _ => {}
+        }
+        Flow::Continue
+    });
+    assert_eq!(answer.get(), 1000);
+}
+
+pub fn a5_close_loses_nothing_that_was_queued<N: Network>(network: N) {
+    const LINES: usize = 20_000;
+    let arrived = counter();
+    let seen = Rc::clone(&arrived);
+    converse(network, options(), 1, move |role, io, happening| {
+        match (role, happening) {
+            (SERVER, Happening::Open) => {
+                io.stop_listening();
+                for line in 0..LINES {
+                    let _ = io.send(format!("{line:0>60}").as_bytes());
+                }
+                io.close();
+            }
+            // What the closing server never reads must not turn its close into a reset.
+            (CLIENT, Happening::Open) => {
+                for _ in 0..1000 {
+                    let _ = io.send(b"you will not read this");
+                }
+            }
+            (CLIENT, Happening::Frame(frame)) => {
+                assert_eq!(frame, format!("{:0>60}", seen.get()).as_bytes());
+                bump(&seen);
+            }
+            (CLIENT, Happening::End) => io.close(),
+            (_, Happening::Closed(closed)) => assert!(is_finished(closed), "{role:?} {closed:?}"),
+            _ => {}
+        }
+        Flow::Continue
+    });
+    assert_eq!(arrived.get(), LINES);
+}
+
+pub fn a6_close_ends_within_the_linger_deadline<N: Network>(network: N) {
+    let expired = counter();
+    let seen = Rc::clone(&expired);
+    let hasty = Options {
+        linger: Duration::from_millis(50),
+        ..options()
+    };
+    converse(network, hasty, 1, move |role, io, happening| {
+        match (role, happening) {
+            (SERVER, Happening::Open) => {
+                io.stop_listening();
+                for _ in 0..7 {
+                    let _ = io.send(&[b'x'; 1 << 20][..(1 << 20) - 1]);
+                }
+                io.close();
+            }
+            (CLIENT, Happening::Open) => {
+                io.pause();
+                io.after(Duration::from_millis(500), 0);
+            }
+            (CLIENT, Happening::Timer(_)) => io.abort(),
+            (SERVER, Happening::Closed(closed)) => {
+                assert!(matches!(closed.cause, Cause::LingerExpired), "{closed:?}");
+                assert!(closed.unsent > 0);
+                bump(&seen);
+            }
+            _ => {}
+        }
+        Flow::Continue
+    });
+    assert_eq!(expired.get(), 1);
+}
+
+pub fn a3_a_peer_that_never_reads_costs_bounded_memory<N: Network>(network: N) {
+    const LIMIT: usize = 256 * 1024;
+    let dropped = counter();
+    let seen = Rc::clone(&dropped);
+    let bounded = Options {
+        hard_limit_bytes: LIMIT,
+        linger: Duration::from_millis(20),
+        ..options()
+    };
+    let mut reader = None;
+    converse(network, bounded, 1, move |role, io, happening| {
+        match (role, happening) {
+            (CLIENT, Happening::Open) => {
+                reader = Some(io.id());
+                io.pause();
+            }
+            (SERVER, Happening::Open) => {
+                io.stop_listening();
+                io.after(Duration::ZERO, 0);
+            }
+            // 64 MB are offered, a part each turn so that the kernel may take what it can.
+            (SERVER, Happening::Timer(turn)) => {
+                for _ in 0..64 {
+                    if io.send(&[b'y'; 16 * 1024]) == Sent::Dropped {
+                        bump(&seen);
+                    }
+                    assert!(io.queued() <= LIMIT, "{} bytes queued", io.queued());
+                }
+                if turn < 64 {
+                    io.after(Duration::ZERO, turn + 1);
+                } else {
+                    io.abort();
+                }
+            }
+            // Paused, it does not hear of the reset.
+            (SERVER, Happening::Closed(_)) => io.abort_connection(reader.unwrap()),
+            _ => {}
+        }
+        Flow::Continue
+    });
+    assert!(dropped.get() > 0);
+}
+
+pub fn overflow_can_close_the_slow_one<N: Network>(network: N) {
+    let overflowed = counter();
+    let seen = Rc::clone(&overflowed);
+    let strict = Options {
+        hard_limit_bytes: 1000,
+        overflow: Overflow::Close,
+        ..options()
+    };
+    converse(network, strict, 1, move |role, io, happening| {
+        match (role, happening) {
+            (SERVER, Happening::Open) => {
+                io.stop_listening();
+                assert_eq!(io.send(&[b'z'; 2000]), Sent::Dropped);
+                assert_eq!(io.send(b"and no more"), Sent::Gone);
+            }
+            (SERVER, Happening::Closed(closed)) => {
+                assert!(matches!(closed.cause, Cause::Overflow), "{closed:?}");
+                bump(&seen);
+            }
+            (CLIENT, Happening::End) => io.close(),
+            _ => {}
+        }
+        Flow::Continue
+    });
+    assert_eq!(overflowed.get(), 1);
+}
+
+pub fn own_output_above_high_pauses_own_input<N: Network>(network: N) {
+    const LINES: usize = 4000;
+    const HIGH: usize = 8 * 1024;
+    let arrived = counter();
+    let seen = Rc::clone(&arrived);
+    let tight = Options {
+        high_watermark_bytes: HIGH,
+        low_watermark_bytes: 1024,
+        frame_budget: 64,
+        ..options()
+    };
+    converse(network, tight, 1, move |role, io, happening| {
+        match (role, happening) {
+            (SERVER, Happening::Open) => io.stop_listening(),
+            (CLIENT, Happening::Open) => {
+                for _ in 0..LINES {
+                    let _ = io.send(&[b'q'; 100]);
+                }
+                // Its own queue is above high too; it resumes by itself when the server has read.
+            }
+            (SERVER, Happening::Frame(_)) => {
+                // Ten times as much goes out as came in: without the pause the queue would grow and grow.
+                let _ = io.send(&[b'a'; 1000]);
+                assert!(io.queued() <= HIGH + 1001, "{} bytes queued", io.queued());
+            }
+            (CLIENT, Happening::Frame(_)) => {
+                if bump(&seen) == LINES {
+                    io.close();
+                }
+            }
+            (SERVER, Happening::End) => io.close(),
+            (_, Happening::Closed(closed)) => assert!(is_finished(closed), "{role:?} {closed:?}"),
+            _ => {}
+        }
+        Flow::Continue
+    });
+    assert_eq!(arrived.get(), LINES);
+}
+
+pub fn drained_is_told_once_the_queue_is_low<N: Network>(network: N) {
+    let told = counter();
+    let seen = Rc::clone(&told);
+    converse(network, options(), 1, move |role, io, happening| {
+        match (role, happening) {
+            (SERVER, Happening::Open) => {
+                io.stop_listening();
+                assert_eq!(io.send(b"small"), Sent::Queued);
+                assert_eq!(io.send(&vec![b'b'; 100_000]), Sent::AboveHigh);
+            }
+            (SERVER, Happening::Drained) => {
+                bump(&seen);
+                io.close();
+            }
+            (CLIENT, Happening::End) => io.close(),
+            _ => {}
+        }
+        Flow::Continue
+    });
+    assert_eq!(told.get(), 1);
+}
+
+pub fn pause_holds_frames_back_until_resume<N: Network>(network: N) {
+    let order = Rc::new(RefCell::new(Vec::new()));
+    let seen = Rc::clone(&order);
+    converse(network, options(), 1, move |role, io, happening| {
+        match (role, happening) {
+            (SERVER, Happening::Open) => io.stop_listening(),
+            (CLIENT, Happening::Open) => {
+                for line in [&b"one"[..], b"two", b"three"] {
+                    let _ = io.send(line);
+                }
+                io.close();
+            }
+            (SERVER, Happening::Frame(frame)) => {
+                seen.borrow_mut()
+                    .push(String::from_utf8(frame.to_vec()).unwrap());
+                io.after(Duration::from_millis(5), 0);
+                return Flow::Pause;
+            }
+            (SERVER, Happening::Timer(_)) => {
+                seen.borrow_mut().push("resume".into());
+                io.resume();
+            }
+            (SERVER, Happening::End) => io.close(),
+            (SERVER, Happening::Closed(closed)) => assert!(is_finished(closed), "{closed:?}"),
+            _ => {}
+        }
+        Flow::Continue
+    });
+    assert_eq!(
+        *order.borrow(),
+        ["one", "resume", "two", "resume", "three", "resume"]
+    );
+}
+
+pub fn abort_resets_the_peer<N: Network>(network: N) {
+    let causes = Rc::new(RefCell::new(Vec::new()));
+    let seen = Rc::clone(&causes);
+    converse(network, options(), 1, move |role, io, happening| {
+        match (role, happening) {
+            (SERVER, Happening::Open) => io.stop_listening(),
+            (CLIENT, Happening::Open) => drop(io.send(b"hello")),
+            (SERVER, Happening::Frame(_)) => return Flow::Abort,
+            (CLIENT, Happening::End) => io.close(),
+            (_, Happening::Closed(closed)) => match (&closed.cause, role) {
+                (Cause::Aborted, SERVER) => seen.borrow_mut().push("aborted"),
+                (Cause::Failed(error), CLIENT) => {
+                    assert_eq!(error.kind(), ErrorKind::Reset, "{error}");
+                    seen.borrow_mut().push("reset");
+                }
+                other => panic!("{other:?}"),
+            },
+            _ => {}
+        }
+        Flow::Continue
+    });
+    causes.borrow_mut().sort_unstable();
+    assert_eq!(*causes.borrow(), ["aborted", "reset"]);
+}
+
+pub fn timers_fire_in_order_never_early_and_die_with_their_connection<N: Network>(network: N) {
+    let fired = Rc::new(RefCell::new(Vec::new()));
+    let seen = Rc::clone(&fired);
+    let mut began = None;
+    converse(network, options(), 1, move |role, io, happening| {
+        match (role, happening) {
+            (SERVER, Happening::Open) => io.stop_listening(),
+            (CLIENT, Happening::Open) => {
+                began = Some(io.now());
+                for milliseconds in [9, 3, 6, 1] {
+                    io.after(Duration::from_millis(milliseconds), milliseconds);
+                }
+                let cancelled = io.after(Duration::from_millis(2), 2).unwrap();
+                assert!(io.cancel(cancelled));
+                assert!(!io.cancel(cancelled));
+                io.after(Duration::from_millis(12), 12);
+                io.after(Duration::from_secs(3600), 3600);
+            }
+            (CLIENT, Happening::Timer(token)) => {
+                assert!(
+                    io.now() - began.unwrap() >= Duration::from_millis(token),
+                    "early"
+                );
+                seen.borrow_mut().push(token);
+                if token == 9 {
+                    io.close();
+                }
+            }
+            (SERVER, Happening::End) => io.close(),
+            _ => {}
+        }
+        Flow::Continue
+    });
+    let fired = fired.borrow();
+    // The one at 12 ms may be due in the very turn that closes.
+    assert!(
+        fired.starts_with(&[1, 3, 6, 9]) && !fired.contains(&3600) && !fired.contains(&2),
+        "{fired:?}"
+    );
+}
+
+pub fn broadcast_reaches_everybody<N: Network>(network: N) {
+    const CLIENTS: usize = 20;
+    let arrived = counter();
+    let seen = Rc::clone(&arrived);
+    let mut members = Vec::new();
+    converse(network, options(), CLIENTS, move |role, io, happening| {
+        match (role, happening) {
+            (SERVER, Happening::Open) => {
+                members.push(io.id());
+                if members.len() == CLIENTS {
+                    io.stop_listening();
+                    assert_eq!(
+                        io.broadcast(members.iter().copied(), b"all here"),
+                        Ok(CLIENTS)
+                    );
+                }
+            }
+            (CLIENT, Happening::Frame(frame)) => {
+                assert_eq!(frame, b"all here");
+                bump(&seen);
+                io.close();
+            }
+            (SERVER, Happening::End) => io.close(),
+            (_, Happening::Closed(closed)) => assert!(is_finished(closed), "{closed:?}"),
+            _ => {}
+        }
+        Flow::Continue
+    });
+    assert_eq!(arrived.get(), CLIENTS);
+}
+
+pub fn r1_an_id_never_names_a_later_connection<N: Network>(network: N) {
+    let checked = counter();
+    let seen = Rc::clone(&checked);
+    let mut first = None;
+    let mut address = None;
+    converse(network, options(), 1, move |role, io, happening| {
+        match (role, happening) {
+            (CLIENT, Happening::Open) => {
+                address = io.peer();
+                if first.is_none() {
+                    first = Some(io.id());
+                    io.abort();
+                } else {
+                    assert_ne!(first, Some(io.id()));
+                    assert_eq!(io.send_to(first.unwrap(), b"to the dead"), Sent::Gone);
+                    io.abort_connection(first.unwrap());
+                    bump(&seen);
+                    io.close();
+                    io.stop_listening();
+                }
+            }
+            (CLIENT, Happening::Closed(_)) if seen.get() == 0 => drop(io.connect(address.unwrap())),
+            (SERVER, Happening::End) => io.close(),
+            _ => {}
+        }
+        Flow::Continue
+    });
+    assert_eq!(checked.get(), 1);
+}
+
+pub fn connect_refused_is_told_apart<N: Network>(network: N) {
+    let told = counter();
+    let seen = Rc::clone(&told);
+    let play = move |_: Option<Role>, _: &mut trunkline::Io<'_, Pair>, happening: Happening<'_>| {
+        if let Happening::ConnectFailed(error) = happening {
+            assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+            bump(&seen);
+        }
+        Flow::Continue
+    };
+    let mut pair = EventLoop::over(network, Pair::new(play), options());
+    // Nobody listens on the reserved port 1.
+    pair.connect("127.0.0.1:1".parse().unwrap());
+    let stats = finish(pair);
+    assert_eq!(
+        (told.get(), stats.connect_failed, stats.connected),
+        (1, 1, 0)
+    );
+}
+
+pub fn a7_drain_answers_what_was_asked<N: Network>(network: N) {
+    const CLIENTS: usize = 10;
+    let answered = counter();
+    let seen = Rc::clone(&answered);
+    let mut asked = 0;
+    let stats = converse(
+        network,
+        Options {
+            until_idle: false,
+            ..options()
+        },
+        CLIENTS,
+        move |role, io, happening| {
+            match (role, happening) {
+                (CLIENT, Happening::Open) => {
+                    let _ = io.send(b"question");
+                }
+                (SERVER, Happening::Frame(_)) => {
+                    asked += 1;
+                    let _ = io.send(b"answer");
+                    if asked == CLIENTS / 2 {
+                        io.stop();
+                    }
+                }
+                (CLIENT, Happening::Frame(_)) => drop(bump(&seen)),
+                (_, Happening::End) => io.close(),
+                _ => {}
+            }
+            Flow::Continue
+        },
+    );
+    assert_eq!(answered.get() as u64, stats.connected);
+    assert!(answered.get() >= CLIENTS / 2);
+}
+
+pub fn w2_stop_before_run_is_not_forgotten<N: Network>(network: N) {
+    let play = |_: Option<Role>, _: &mut trunkline::Io<'_, Pair>, _: Happening<'_>| Flow::Continue;
+    let mut pair = EventLoop::over(network, Pair::new(play), Options::default());
+    pair.listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    let remote = pair.remote();
+    remote.stop();
+    finish(pair);
+    assert_eq!(remote.post(1), Err(1), "the loop has ended");
+}
+
+pub fn w1_messages_of_other_threads_all_arrive<N: Network>(network: N) {
+    const EACH: u32 = 1000;
+    let sum = Rc::new(Cell::new(0));
+    let seen = Rc::clone(&sum);
+    let mut count = 0;
+    let play =
+        move |_: Option<Role>, io: &mut trunkline::Io<'_, Pair>, happening: Happening<'_>| {
+            if let Happening::Message(message) = happening {
+                seen.set(seen.get() + u64::from(message));
+                count += 1;
+                if count == 4 * EACH {
+                    io.stop();
+                }
+            }
+            Flow::Continue
+        };
+    let pair = EventLoop::over(network, Pair::new(play), Options::default());
+    let remote = pair.remote();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            let remote = remote.clone();
+            scope.spawn(move || (1..=EACH).for_each(|message| remote.post(message).unwrap()));
+        }
+        finish(pair);
+    });
+    assert_eq!(sum.get(), 4 * u64::from(EACH) * u64::from(EACH + 1) / 2);
+}
+
+/// Every operation from every callback, on itself and on another connection: nothing panics, nothing hangs, each
+/// connection closes exactly once.
+pub fn a11_every_operation_from_every_callback<N: Network>(mut network: impl FnMut() -> N) {
+    for operation in 0..9 {
+        for moment in 0..7 {
+            every_operation_once(network(), operation, moment);
+        }
+    }
+}
+
+fn every_operation_once<N: Network>(network: N, operation: u32, moment: u32) {
+    let quick = Options {
+        linger: Duration::from_millis(50),
+        drain: Duration::from_millis(100),
+        ..options()
+    };
+    let mut done = false;
+    let mut others = Vec::new();
+    converse(network, quick, 2, move |role, io, happening| {
+        let now = match happening {
+            Happening::Open => 0,
+            Happening::Frame(_) => 1,
+            Happening::Drained => 2,
+            Happening::End => 3,
+            Happening::Timer(_) => 4,
+            Happening::Closed(_) => 5,
+            Happening::Stopping => 6,
+            Happening::Message(_) | Happening::ConnectFailed(_) => 7,
+        };
+        if matches!(happening, Happening::Open) {
+            others.push(io.id());
+            if others.len() == 4 {
+                io.stop_listening();
+            }
+            let _ = io.send(b"hello");
+            let _ = io.send(&vec![b'h'; 70_000]);
+            io.after(Duration::from_millis(1), 1);
+            // The end of the test, whatever the operation left behind.
+            io.after(Duration::from_millis(20), 2);
+        }
+        if let Happening::Timer(2) = happening {
+            io.close();
+            io.stop();
+        }
+        if matches!(happening, Happening::End) {
+            io.close();
+        }
+        if now == moment && !done && role.is_none_or(|role| role == Role::Accepted) {
+            done = true;
+            for id in [io.id()].into_iter().chain(others.clone()) {
+                match operation {
+                    0 => drop(io.send_to(id, b"more")),
+                    1 => io.close_connection(id),
+                    2 => io.abort_connection(id),
+                    3 => io.finish_connection(id),
+                    4 => io.pause_connection(id),
+                    5 => io.resume_connection(id),
+                    6 => drop(io.connect("127.0.0.1:1".parse().unwrap())),
+                    7 => io.stop(),
+                    _ => io.kill(),
+                }
+            }
+        }
+        Flow::Continue
+    });
+}

@@ -1,0 +1,146 @@
+//! Both ends of a conversation in one loop: the handler plays the server on accepted connections and the client
+//! on its own. So the same case runs on every network, the simulated one included, with no thread and no sleep.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use trunkline::network::Network;
+use trunkline::{
+    Cause, Closed, ConnectionId, Error, EventLoop, Flow, Frame, Handler, Io, Lines, Options, Role,
+    Stats,
+};
+
+/// What the loop told the handler.
+pub enum Happening<'a> {
+    Open,
+    Frame(&'a [u8]),
+    Drained,
+    End,
+    Timer(u64),
+    Message(u32),
+    Closed(&'a Closed),
+    ConnectFailed(&'a Error),
+    Stopping,
+}
+
+/// What a case does when something happens. The role is `None` where no connection is concerned.
+pub type Play = Box<dyn FnMut(Option<Role>, &mut Io<'_, Pair>, Happening<'_>) -> Flow>;
+
+pub struct Pair {
+    play: Play,
+    codec: Lines,
+    /// How often each connection was opened and closed: both must be one in the end.
+    lives: BTreeMap<ConnectionId, (u32, u32)>,
+}
+
+impl Pair {
+    pub fn new(
+        play: impl FnMut(Option<Role>, &mut Io<'_, Pair>, Happening<'_>) -> Flow + 'static,
+    ) -> Self {
+        Self {
+            play: Box::new(play),
+            codec: Lines::new().limit(1 << 20),
+            lives: BTreeMap::new(),
+        }
+    }
+}
+
+impl Handler for Pair {
+    type Codec = Lines;
+    type State = Role;
+    type Message = u32;
+
+    fn codec(&self) -> Lines {
+        self.codec.clone()
+    }
+
+    fn open(&mut self, io: &mut Io<'_, Self>) -> Option<Role> {
+        let role = io.role();
+        self.lives.entry(io.id()).or_default().0 += 1;
+        let _ = (self.play)(role, io, Happening::Open);
+        role
+    }
+
+    fn frame(&mut self, role: &mut Role, io: &mut Io<'_, Self>, frame: Frame<'_, Self>) -> Flow {
+        (self.play)(Some(*role), io, Happening::Frame(frame))
+    }
+
+    fn drained(&mut self, role: &mut Role, io: &mut Io<'_, Self>) {
+        let _ = (self.play)(Some(*role), io, Happening::Drained);
+    }
+
+    fn end_of_stream(&mut self, role: &mut Role, io: &mut Io<'_, Self>) {
+        let _ = (self.play)(Some(*role), io, Happening::End);
+    }
+
+    fn timer(&mut self, role: &mut Role, io: &mut Io<'_, Self>, token: u64) {
+        let _ = (self.play)(Some(*role), io, Happening::Timer(token));
+    }
+
+    fn message(&mut self, io: &mut Io<'_, Self>, message: u32) {
+        let _ = (self.play)(None, io, Happening::Message(message));
+    }
+
+    fn connect_failed(&mut self, io: &mut Io<'_, Self>, _id: ConnectionId, error: Error) {
+        let _ = (self.play)(None, io, Happening::ConnectFailed(&error));
+    }
+
+    fn stopping(&mut self, io: &mut Io<'_, Self>) {
+        let _ = (self.play)(None, io, Happening::Stopping);
+    }
+
+    fn closed(&mut self, role: Role, io: &mut Io<'_, Self>, closed: Closed) {
+        self.lives.entry(io.id()).or_default().1 += 1;
+        let _ = (self.play)(Some(role), io, Happening::Closed(&closed));
+    }
+}
+
+/// Settings for cases: short deadlines, and an end when nothing is left.
+pub fn options() -> Options {
+    Options {
+        linger: Duration::from_secs(2),
+        drain: Duration::from_secs(2),
+        hard_limit_bytes: 8 << 20,
+        until_idle: true,
+        ..Options::default()
+    }
+}
+
+/// Listens, makes `clients` connections to the listener, and turns until the loop ends. Each opened connection
+/// must have been closed exactly once.
+pub fn converse<N: Network>(
+    network: N,
+    options: Options,
+    clients: usize,
+    play: impl FnMut(Option<Role>, &mut Io<'_, Pair>, Happening<'_>) -> Flow + 'static,
+) -> Stats {
+    let mut pair = EventLoop::over(network, Pair::new(play), options);
+    let address = pair
+        .listen("127.0.0.1:0".parse::<SocketAddr>().unwrap())
+        .unwrap();
+    for _ in 0..clients {
+        pair.connect(address);
+    }
+    finish(pair)
+}
+
+/// Turns until the loop ends, and checks the lives of its connections.
+pub fn finish<N: Network>(mut pair: EventLoop<Pair, N>) -> Stats {
+    let patience = Instant::now() + Duration::from_secs(60);
+    while pair.turn(Some(Duration::from_secs(1))).unwrap() {
+        assert!(
+            Instant::now() < patience,
+            "the conversation does not end: {:?}",
+            pair.stats()
+        );
+    }
+    for (id, life) in &pair.handler().lives {
+        assert_eq!(*life, (1, 1), "connection {id}: (opened, closed)");
+    }
+    pair.stats()
+}
+
+pub fn is_finished(closed: &Closed) -> bool {
+    matches!(closed.cause, Cause::Finished) && closed.unsent == 0
+}
