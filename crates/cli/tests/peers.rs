@@ -5,7 +5,10 @@
 #![forbid(unsafe_code)]
 
 #[path = "command_line/support.rs"]
-#[allow(dead_code, reason = "shared with the tests of the command line, which use all of it")]
+#[allow(
+    dead_code,
+    reason = "shared with the tests of the command line, which use all of it"
+)]
 mod support;
 
 use std::env;
@@ -33,16 +36,25 @@ type Peer = fn(SocketAddr) -> Command;
 
 fn nc(server: SocketAddr) -> Command {
     // -N: at the end of the input our side is finished, and the rest of the answer still read.
-    peer("nc", &["-N", &server.ip().to_string(), &server.port().to_string()])
+    peer(
+        "nc",
+        &["-N", &server.ip().to_string(), &server.port().to_string()],
+    )
 }
 
 fn ncat(server: SocketAddr) -> Command {
-    peer("ncat", &[&server.ip().to_string(), &server.port().to_string()])
+    peer(
+        "ncat",
+        &[&server.ip().to_string(), &server.port().to_string()],
+    )
 }
 
 fn socat(server: SocketAddr) -> Command {
     // -t: how long it waits for the rest of the answer once the input has ended.
-    peer("socat", &["-t", PATIENCE_SECONDS, "-", &format!("TCP:{server}")])
+    peer(
+        "socat",
+        &["-t", PATIENCE_SECONDS, "-", &format!("TCP:{server}")],
+    )
 }
 
 fn peer(program: &str, arguments: &[&str]) -> Command {
@@ -53,8 +65,12 @@ fn peer(program: &str, arguments: &[&str]) -> Command {
 
 /// Whether a test can run; if not, the reason is printed, and in strict mode it fails.
 fn can_run(possible: bool, reason: &str) -> bool {
-    let strict = env::var_os("TRUNKLINE_NO_SKIP").is_some() || env::var("CI").is_ok_and(|value| value == "true");
-    assert!(possible || !strict, "{reason}, and nothing may be skipped here");
+    let strict = env::var_os("TRUNKLINE_NO_SKIP").is_some()
+        || env::var("CI").is_ok_and(|value| value == "true");
+    assert!(
+        possible || !strict,
+        "{reason}, and nothing may be skipped here"
+    );
     if !possible {
         eprintln!("skipped: {reason}");
     }
@@ -70,10 +86,15 @@ fn is_installed(program: &str) -> bool {
 /// The hard limit on descriptors, which the server and the client raise theirs to.
 fn descriptors_suffice() -> bool {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let line = limits.lines().find(|line| line.starts_with("Max open files"));
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
     let limit = line.and_then(|line| line.split_whitespace().nth(4)?.parse().ok());
     let suffices = limit.is_none_or(|limit: usize| limit >= DESCRIPTORS_NEEDED);
-    can_run(suffices, "the hard limit on descriptors is too low for 10 000 connections")
+    can_run(
+        suffices,
+        "the hard limit on descriptors is too low for 10 000 connections",
+    )
 }
 
 fn serve(mechanism: &str) -> Serving {
@@ -86,7 +107,10 @@ fn stop(server: Serving, served: usize) {
     let (status, lines) = server.wait();
     assert!(status.success(), "{status}: {lines:?}");
     let expected = format!("echo: served {served}, errors 0");
-    assert!(lines.iter().any(|line| line.starts_with(&expected)), "{expected}? {lines:?}");
+    assert!(
+        lines.iter().any(|line| line.starts_with(&expected)),
+        "{expected}? {lines:?}"
+    );
 }
 
 /// One process of the peer by itself, then many at once, on a new server.
@@ -96,7 +120,9 @@ fn talk(program: &str, peer: Peer, mechanism: &str) {
     }
     let server = serve(mechanism);
     for processes in [1, PROCESSES] {
-        let mut talks: Vec<_> = (0..processes).map(|number| Talk::start(peer(server.address(0)), number)).collect();
+        let mut talks: Vec<_> = (0..processes)
+            .map(|number| Talk::start(peer(server.address(0)), number))
+            .collect();
         // Everyone has had an answer and nobody has left: they are all there at once.
         for talk in &mut talks {
             talk.say("first");
@@ -120,14 +146,19 @@ struct Talk {
 impl Talk {
     fn start(mut command: Command, number: usize) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        Self { child: command.spawn().expect("the peer can be started"), number }
+        Self {
+            child: command.spawn().expect("the peer can be started"),
+            number,
+        }
     }
 
     /// Says something that nobody else says, and expects it back.
     fn say(&mut self, text: &str) {
         let line = format!("{text} from {}\n", self.number);
         let stdin = self.child.stdin.as_mut().expect("a pipe");
-        stdin.write_all(line.as_bytes()).expect("the peer reads its input");
+        stdin
+            .write_all(line.as_bytes())
+            .expect("the peer reads its input");
         let mut answer = vec![0; line.len()];
         let stdout = self.child.stdout.as_mut().expect("a pipe");
         stdout.read_exact(&mut answer).expect("an answer");
@@ -137,10 +168,16 @@ impl Talk {
     /// Says the last word and ends the input at once: it has to come back before the connection ends.
     fn end(mut self) {
         let mut stdin = self.child.stdin.take().expect("a pipe");
-        stdin.write_all(b"last word\n").expect("the peer reads its input");
+        stdin
+            .write_all(b"last word\n")
+            .expect("the peer reads its input");
         drop(stdin);
         let output = self.child.wait_with_output().expect("a child");
-        assert!(output.status.success(), "the peer ended with {}", output.status);
+        assert!(
+            output.status.success(),
+            "the peer ended with {}",
+            output.status
+        );
         assert_eq!(String::from_utf8_lossy(&output.stdout), "last word\n");
     }
 }
@@ -153,14 +190,24 @@ fn talk_python(mechanism: &str, connections: usize, bytes: usize) {
     let server = serve(mechanism);
     let address = server.address(0);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/many.py");
-    let output = peer("python3", &[script, &address.ip().to_string(), &address.port().to_string()])
-        .args([connections.to_string(), bytes.to_string()])
-        .output()
-        .expect("python3 can be started");
+    let output = peer(
+        "python3",
+        &[
+            script,
+            &address.ip().to_string(),
+            &address.port().to_string(),
+        ],
+    )
+    .args([connections.to_string(), bytes.to_string()])
+    .output()
+    .expect("python3 can be started");
     let said = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {errors}", output.status);
-    assert!(said.starts_with(&format!("{connections} connections at once")), "{said}");
+    assert!(
+        said.starts_with(&format!("{connections} connections at once")),
+        "{said}"
+    );
     stop(server, connections);
 }
 
