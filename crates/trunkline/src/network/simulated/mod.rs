@@ -1,0 +1,59 @@
+//! A network in memory, where everything follows from a seed: to test handlers, and the engine itself.
+//!
+//! A [`World`] holds a virtual clock, sockets and scripted [`Peer`]s. [`World::network`] gives a [`Simulated`],
+//! which the engine takes instead of the kernel. Sockets have send and receive buffers, a backlog, ends of
+//! streams and resets; readiness is derived from them as Linux does, level or edge. Time passes only while
+//! every party waits. [`Faults`] make things go wrong, [`Limits`] make room scarce. The same [`Config`] gives the
+//! same run, byte for byte, so a seed in a bug report is the bug.
+//!
+//! ```
+//! use std::time::Duration;
+//! use trunkline::network::simulated::{EchoClient, World};
+//! use trunkline::network::{Interest, Network, Token};
+//!
+//! let world = World::calm(42);
+//! let mut network = world.network();
+//! let (listener, address) = network.listen("127.0.0.1:0".parse().unwrap(), 16, Token(0)).unwrap();
+//! world.connect(address, Duration::ZERO, EchoClient::new("hello"));
+//!
+//! // One turn of an echo server, by hand.
+//! network.wait(None).unwrap();
+//! assert_eq!(network.next_event().unwrap().token, Token(0));
+//! let (stream, _peer) = network.accept(listener, Token(1)).unwrap();
+//! network.wait(None).unwrap();
+//! assert_eq!(network.next_event().unwrap().token, Token(1));
+//! let mut buffer = [0; 16];
+//! let length = network.read(stream, &mut buffer).unwrap();
+//! network.write(stream, &[std::io::IoSlice::new(&buffer[..length])]).unwrap();
+//! world.advance(Duration::from_secs(1));
+//! network.close(stream);
+//! # network.set_interest(listener, Interest::NONE);
+//!
+//! assert_eq!(world.check_at_rest(), Vec::<String>::new());
+//! ```
+//!
+//! # What is simplified
+//! Bytes are acknowledged when they arrive; a reset overtakes the bytes on their way and destroys them; an
+//! orphaned connection never times out; addresses are names only (any address can be bound and reached).
+
+mod clients;
+mod control;
+mod delivery;
+mod endpoint;
+mod errors;
+mod faults;
+mod peer;
+mod random;
+mod socket;
+mod table;
+mod trace;
+mod transit;
+mod world;
+
+pub use clients::{EchoClient, EchoServer, Ending, Reading, lines};
+pub use control::World;
+pub use faults::{Config, Faults, Limits};
+pub use peer::{Peer, PeerId, PeerIo};
+pub use random::Random;
+pub use socket::Simulated;
+pub use table::SimulatedSocket;

@@ -1,0 +1,3 @@
+//! Proof by simulation: the simulated network itself, its likeness to the kernel, and the engine's life in it.
+
+mod network_tests;
