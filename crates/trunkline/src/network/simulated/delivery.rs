@@ -24,7 +24,10 @@ impl State {
         let open: Vec<_> = self.tables[table].open().collect();
         for (socket, descriptor) in &open {
             if let Some(polled) = self.ready(descriptor) {
-                batch.push_back(Pending { socket: *socket, polled });
+                batch.push_back(Pending {
+                    socket: *socket,
+                    polled,
+                });
             }
         }
         self.add_spurious(&open, batch);
@@ -45,7 +48,10 @@ impl State {
         let polled = match descriptor.kind {
             Kind::Reserve => return None,
             Kind::Listener(address) => {
-                let waiting = self.listeners.get(&address).is_some_and(|listener| !listener.queue.is_empty());
+                let waiting = self
+                    .listeners
+                    .get(&address)
+                    .is_some_and(|listener| !listener.queue.is_empty());
                 waiting.then(Polled::input)?
             }
             Kind::Stream(id) => {
@@ -71,14 +77,23 @@ impl State {
 
     /// An edge is used up only by the report: what a fault has cut from the batch comes again.
     fn reported(&mut self, table: usize, socket: SimulatedSocket) {
-        let Some(Kind::Stream(id)) = self.tables[table].get(socket).map(|descriptor| descriptor.kind) else { return };
+        let Some(Kind::Stream(id)) = self.tables[table]
+            .get(socket)
+            .map(|descriptor| descriptor.kind)
+        else {
+            return;
+        };
         if let Some(endpoint) = self.endpoints.get_mut(&id) {
             endpoint.changed = false;
             endpoint.starved |= !endpoint.is_roomy();
         }
     }
 
-    fn add_spurious(&mut self, open: &[(SimulatedSocket, Descriptor)], batch: &mut VecDeque<Pending>) {
+    fn add_spurious(
+        &mut self,
+        open: &[(SimulatedSocket, Descriptor)],
+        batch: &mut VecDeque<Pending>,
+    ) {
         if open.is_empty() || !self.random.chance(self.config.faults.spurious) {
             return;
         }
@@ -94,14 +109,28 @@ impl State {
     }
 
     /// The next event whose socket is still the same one and still wants it.
-    pub(super) fn next_event(&mut self, table: usize, batch: &mut VecDeque<Pending>) -> Option<Event> {
+    pub(super) fn next_event(
+        &mut self,
+        table: usize,
+        batch: &mut VecDeque<Pending>,
+    ) -> Option<Event> {
         loop {
             let pending = batch.pop_front()?;
-            let Some(descriptor) = self.tables[table].get(pending.socket).copied() else { continue };
+            let Some(descriptor) = self.tables[table].get(pending.socket).copied() else {
+                continue;
+            };
             if let Some(readiness) = pending.polled.readiness(self.interest(&descriptor)) {
                 let about = pending.socket.bits();
-                self.trace.call(self.clock(), "event", about, i64::from(pending.polled.bits()));
-                return Some(Event { token: descriptor.token, readiness });
+                self.trace.call(
+                    self.clock(),
+                    "event",
+                    about,
+                    i64::from(pending.polled.bits()),
+                );
+                return Some(Event {
+                    token: descriptor.token,
+                    readiness,
+                });
             }
         }
     }
