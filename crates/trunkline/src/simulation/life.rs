@@ -132,6 +132,7 @@ struct Life {
     world: World,
     server: EventLoop<Echo, Simulated>,
     wrong: Vec<String>,
+    options: Options,
 }
 
 impl Life {
@@ -154,7 +155,7 @@ impl Life {
             due: BTreeMap::new(),
             wrong: Vec::new(),
         };
-        let mut server = EventLoop::over(world.network(), handler, options);
+        let mut server = EventLoop::over(world.network(), handler, options.clone());
         let mut wrong = Vec::new();
         match server.listen(SocketAddr::from(([127, 0, 0, 1], 7))) {
             Ok(address) => {
@@ -170,6 +171,7 @@ impl Life {
             world,
             server,
             wrong,
+            options,
         }
     }
 
@@ -257,6 +259,10 @@ impl Life {
     }
 
     fn verdict(self) -> (Vec<String>, u64) {
+        // Empty unless a single seed is replayed.
+        for line in self.world.log() {
+            println!("{line}");
+        }
         let mut wrong = self.wrong;
         wrong.extend(self.server.handler().wrong.iter().cloned());
         wrong.extend(self.world.violations());
@@ -291,7 +297,15 @@ fn live(seed: u64) -> (Vec<String>, u64) {
     let mut config = Config::from_seed(seed);
     // The listener, the reserve and one stream are the least a server can work with.
     config.limits.descriptors = config.limits.descriptors.max(4);
+    let replayed = number("TRUNKLINE_SEED").is_some();
+    if replayed {
+        println!("{config:#?}");
+    }
     let mut life = Life::new(seed, config);
+    if replayed {
+        life.world.keep_log();
+        println!("{:#?}", life.options);
+    }
     if seed % 4 == 3 {
         // The end comes in the middle of it all.
         for _ in 0..seed % 400 {

@@ -22,6 +22,15 @@ impl State {
     pub(super) fn collect(&mut self, table: usize, batch: &mut VecDeque<Pending>) {
         batch.clear();
         let open: Vec<_> = self.tables[table].open().collect();
+        // One at most: with one for each of many streams no wait would ever sleep, and no time pass.
+        let extra = self.random.chance(self.config.faults.extra_edge);
+        let extra = (extra && !open.is_empty()).then(|| self.random.index(open.len()));
+        if let Some((_, descriptor)) = extra.map(|index| open[index])
+            && let Kind::Stream(id) = descriptor.kind
+            && let Some(endpoint) = self.endpoints.get_mut(&id)
+        {
+            endpoint.changed = true;
+        }
         for (socket, descriptor) in &open {
             if let Some(polled) = self.ready(descriptor) {
                 batch.push_back(Pending {
@@ -44,7 +53,7 @@ impl State {
     }
 
     /// Whether this descriptor is to be reported now, and for what.
-    fn ready(&mut self, descriptor: &Descriptor) -> Option<Polled> {
+    fn ready(&self, descriptor: &Descriptor) -> Option<Polled> {
         let polled = match descriptor.kind {
             Kind::Reserve => return None,
             Kind::Listener(address) => {
@@ -55,10 +64,9 @@ impl State {
                 waiting.then(Polled::input)?
             }
             Kind::Stream(id) => {
-                let extra = self.random.chance(self.config.faults.extra_edge);
                 let edge = self.config.trigger == Trigger::Edge;
-                let endpoint = self.endpoints.get_mut(&id)?;
-                if edge && !endpoint.changed && !extra {
+                let endpoint = self.endpoints.get(&id)?;
+                if edge && !endpoint.changed {
                     return None;
                 }
                 endpoint.poll()
