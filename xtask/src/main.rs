@@ -13,6 +13,7 @@ usage: cargo xtask COMMAND
 
   test [--no-skip]   every test: unit, documentation, examples, the README's tour, and real peers
                      against a release build; --no-skip (or CI=true) makes a missing program a failure
+  tour               the README's tour alone
   figures            system calls, user-space instructions and memory of `trunkline serve`
 ";
 
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     let outcome = match words[..] {
         ["test"] => test::run(test::strict_by_environment()),
         ["test", "--no-skip"] => test::run(true),
+        ["tour"] => programs::build_trunkline().and_then(|trunkline| tour::run(&trunkline)),
         ["figures"] => figures::run_with_raised_limit(),
         ["figures", figures::LIMIT_RAISED] => figures::run(),
         ["help" | "--help" | "-h"] => {

@@ -56,11 +56,17 @@ fn with_free_ports(text: &str) -> Result<String, String> {
         .map(|_| TcpListener::bind("127.0.0.1:0"))
         .collect();
     let listeners = listeners.map_err(|error| format!("cannot find free ports: {error}"))?;
-    for (named, listener) in TOUR_PORTS.iter().zip(&listeners) {
+    let mut ports = Vec::new();
+    for listener in &listeners {
         let address = listener
             .local_addr()
             .map_err(|error| format!("cannot find a free port: {error}"))?;
-        text = text.replace(named, &address.port().to_string());
+        ports.push(address.port().to_string());
+    }
+    // In the same order as the ports they stand for, because the tour sorts by them.
+    ports.sort();
+    for (named, free) in TOUR_PORTS.iter().zip(&ports) {
+        text = text.replace(named, free);
     }
     Ok(text)
 }

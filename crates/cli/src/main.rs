@@ -1,2 +1,33 @@
-//! cli
-fn main() {}
+//! `trunkline`: many connections on one thread, from the command line.
+//!
+//! Standard output is the result and standard error is everything else. Every error is one line that says what and
+//! why, and a second that says what to do next. Exit codes: 0 good, 1 failed, 2 wrong usage.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use arguments::{Arguments, Command};
+
+mod arguments;
+mod chatter;
+mod connect;
+mod descriptors;
+mod ending;
+mod failure;
+mod mechanism;
+mod serve;
+mod services;
+mod suggest;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::from_command_line() {
+        Ok(arguments) => arguments,
+        Err(exit_code) => return exit_code,
+    };
+    descriptors::raise_limit();
+    let result = match arguments.command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Connect(arguments) => connect::run(&arguments),
+    };
+    result.unwrap_or_else(|failure| failure.report())
+}

@@ -43,7 +43,12 @@
 //!
 //! - A source without interest ([`Interest::NONE`]) is taken out of the kernel's set: it costs no wake-up, not even
 //!   when its peer hangs up.
+//! - A hang-up is no priority input: a source registered for [`Interest::PRIORITY`] alone wakes once for it at most,
+//!   and is not watched again until its interest is modified, not even for an error that comes after the hang-up.
 //! - What can never block, such as a regular file or `/dev/null`, is always ready for reading and writing.
+//! - A hang-up that no wanted fact would report, which is one under [`Interest::PRIORITY`] alone, ends at most one
+//!   wait. From then on the source is not watched, not even for an error, until its interest is next modified:
+//!   `poll` and `epoll` cannot be told to keep a hang-up to themselves.
 //! - `select(2)` knows no flags, only sets; so when it found something, one `poll(2)` over what it found gets them.
 //!   The price is a second system call on the slowest mechanism. What its sets cannot ask for remains: a source
 //!   registered there for [`Interest::PRIORITY`] alone does not wake for an error or a hang-up, and one registered

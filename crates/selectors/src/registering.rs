@@ -4,6 +4,9 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use crate::interest::Trigger;
+use crate::mechanism::Mechanism;
+
 /// A source could not be registered. Nothing is lost: the source and its data come back.
 ///
 /// | [`kind`](RegisterError::kind) | Meaning |
@@ -51,5 +54,45 @@ impl<S, T> Error for RegisterError<S, T> {
 impl<S, T> From<RegisterError<S, T>> for io::Error {
     fn from(failed: RegisterError<S, T>) -> io::Error {
         failed.error
+    }
+}
+
+/// The mechanism lacks the trigger; says what it offers instead, and who else has it.
+pub(crate) fn no_such_trigger(mechanism: Mechanism, trigger: Trigger) -> io::Error {
+    let (lacks, offers) = match trigger {
+        Trigger::Level => ("level", "edge"),
+        Trigger::Edge => ("edge", "level"),
+    };
+    let others: Vec<String> = Mechanism::all()
+        .iter()
+        .filter(|other| other.supports(trigger))
+        .map(ToString::to_string)
+        .collect();
+    let message = format!(
+        "{mechanism} has no {lacks} trigger, it offers {offers} only; {lacks} is offered by {}",
+        others.join(", ")
+    );
+    io::Error::new(io::ErrorKind::Unsupported, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Interest, Selector};
+
+    #[test]
+    fn a_trigger_that_is_not_offered_is_named_with_what_is() {
+        let (reader, _writer) = rustix::pipe::pipe().unwrap();
+        let mut selector = Selector::with_mechanism(Mechanism::Poll).unwrap();
+        let failed = selector
+            .register_with(reader, Interest::READ, Trigger::Edge, 'x')
+            .unwrap_err();
+        assert_eq!(
+            (failed.kind(), failed.data),
+            (io::ErrorKind::Unsupported, 'x')
+        );
+        let text =
+            "poll has no edge trigger, it offers level only; edge is offered by epoll, kqueue";
+        assert_eq!(failed.error.to_string(), text);
     }
 }

@@ -189,7 +189,7 @@ fn a_variable_that_names_what_does_not_work_here_says_so() {
 fn an_unavailable_mechanism_is_refused_by_name() {
     let refused = Selector::<TcpStream, Interest>::with_mechanism(Mechanism::Kqueue);
     if Mechanism::Kqueue.check().is_err() {
-        let error = refused.err().expect("refused");
+        let error = refused.expect_err("refused");
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.to_string().contains("kqueue"), "{error}");
     }

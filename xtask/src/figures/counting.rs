@@ -13,6 +13,9 @@ use super::{MESSAGES_LONG, MESSAGES_SHORT};
 /// System calls by name.
 type Calls = BTreeMap<String, u64>;
 
+/// A kind of call that is rarer has nothing to do with messages: a thread woke, a timer was due.
+const CALLS_PER_MESSAGE_MIN: f64 = 0.005;
+
 /// Calls of each kind per message, most frequent first.
 pub(crate) struct CallsPerMessage(Vec<(String, f64)>);
 
@@ -22,9 +25,9 @@ impl fmt::Display for CallsPerMessage {
         let kinds: Vec<_> = self
             .0
             .iter()
-            .map(|(name, count)| format!("{name} {count:.3}"))
+            .map(|(name, count)| format!("{name} {count:.2}"))
             .collect();
-        write!(formatter, "{total:.3} ({})", kinds.join(", "))
+        write!(formatter, "{total:.2} ({})", kinds.join(", "))
     }
 }
 
@@ -51,7 +54,7 @@ pub(crate) fn system_calls_per_message(
             let per_message = slope(short.get(&name).copied().unwrap_or(0), calls);
             (name, per_message)
         })
-        .filter(|(_, per_message)| per_message.abs() >= 0.0005)
+        .filter(|(_, per_message)| *per_message >= CALLS_PER_MESSAGE_MIN)
         .collect();
     kinds.sort_by(|one, other| other.1.total_cmp(&one.1));
     Ok(CallsPerMessage(kinds))

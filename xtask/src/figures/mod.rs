@@ -50,7 +50,7 @@ pub(crate) fn run_with_raised_limit() -> Outcome {
 pub(crate) fn run() -> Outcome {
     let trunkline = build_trunkline()?;
     println!(
-        "trunkline serve echo --mechanism epoll, {}-byte messages, user space of the server",
+        "trunkline serve echo --mechanism epoll, {}-byte messages; what the server needs",
         load::MESSAGE_BYTES
     );
     for load in [Load::PingPong, Load::Batches] {
@@ -68,7 +68,7 @@ pub(crate) fn run() -> Outcome {
             println!("  instructions per message    skipped: `valgrind` is not installed");
         }
     }
-    println!("\n{IDLE_CONNECTIONS} connections, idle");
+    println!("\n{IDLE_CONNECTIONS} idle connections, memory in user space");
     match descriptors_max() {
         Some(limit) if limit < IDLE_CONNECTIONS + DESCRIPTORS_SPARE => {
             println!("  bytes per connection        skipped: the limit on descriptors is {limit}");

@@ -20,6 +20,9 @@ pub(crate) struct Epoll {
     files: Vec<File>,
     /// Whether the kernel has `epoll_pwait2`, as far as we know.
     nanoseconds: bool,
+    /// Whether an entry could not be deleted, because its descriptor had been closed behind our back. If a duplicate
+    /// keeps the file open, so it keeps the entry, and nothing but closing the whole set removes it.
+    strays: bool,
 }
 
 /// A descriptor that `epoll` refuses (a regular file, a directory, `/dev/null`). `poll` calls it always ready for input
@@ -47,6 +50,7 @@ impl Epoll {
             taken: 0,
             files: Vec::new(),
             nanoseconds: true,
+            strays: false,
         })
     }
 
@@ -120,9 +124,8 @@ impl Epoll {
             self.files.swap_remove(position);
             return;
         }
-        // Even if the descriptor is about to be closed: a duplicate elsewhere would keep the kernel's entry alive. An
-        // error says that the entry is gone: closed behind our back.
-        let _ = epoll::delete(&self.set, borrow(descriptor));
+        // Even if the descriptor is about to be closed: a duplicate elsewhere would keep the kernel's entry alive.
+        self.strays |= epoll::delete(&self.set, borrow(descriptor)).is_err();
     }
 
     pub(super) fn holds(
@@ -135,14 +138,19 @@ impl Epoll {
         if interest.is_empty() || self.files.iter().any(|file| file.key == key) {
             return true;
         }
-        // The kernel drops an entry with its file. Asking for what we have already changes nothing else.
+        // The kernel finds an entry by number and file. Asking for what we have already changes nothing else.
         let data = EventData::new_u64(key.to_bits());
-        epoll::modify(
+        let probe = epoll::modify(
             &self.set,
             borrow(descriptor),
             data,
             asking(interest, trigger),
-        ) != Err(Errno::NOENT)
+        );
+        !matches!(probe, Err(Errno::NOENT | Errno::BADF))
+    }
+
+    pub(super) fn may_report_strays(&self) -> bool {
+        self.strays
     }
 
     pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {

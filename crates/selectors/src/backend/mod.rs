@@ -15,6 +15,8 @@
 //!   is gone already.
 //! - `holds(descriptor, key, interest, trigger)`: whether the mechanism still watches the file it was told to. False
 //!   only if it is sure that the descriptor was closed in the meantime.
+//! - `may_report_strays()`: whether the system may go on reporting keys that were unregistered, because it does not let
+//!   go of them; a new set is the only cure.
 //! - `wait(timeout)`: waits and collects a batch; says how many entries it has, the waker's included. May end early
 //!   with none. `EINTR` is returned as it is; the selector keeps the deadline. Allocates nothing.
 //! - `saw_waker()`: whether the waker's descriptor is in the batch.
@@ -41,7 +43,10 @@ use crate::slab::Key;
 compile_error!("trunkline-selectors runs on Linux only so far; kqueue and Windows are to come");
 
 mod epoll;
+// All have the same functions, also where a table in memory refuses nothing and knows nothing but numbers.
+#[allow(clippy::unnecessary_wraps, clippy::unused_self)]
 mod poll;
+#[allow(clippy::unnecessary_wraps, clippy::unused_self)]
 mod select;
 #[cfg(test)]
 mod tests;
@@ -112,6 +117,10 @@ impl Backend {
         trigger: Trigger,
     ) -> bool {
         dispatch!(self, mechanism => mechanism.holds(descriptor, key, interest, trigger))
+    }
+
+    pub(crate) fn may_report_strays(&self) -> bool {
+        dispatch!(self, mechanism => mechanism.may_report_strays())
     }
 
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
@@ -242,6 +251,16 @@ fn timespec(timeout: Duration) -> Timespec {
         tv_sec: timeout.as_secs().cast_signed(),
         tv_nsec: timeout.subsec_nanos().into(),
     }
+}
+
+/// The place of a descriptor in a table. Descriptors from `AsFd` are never negative.
+pub(crate) fn index(descriptor: RawFd) -> usize {
+    descriptor.cast_unsigned() as usize
+}
+
+/// The descriptor at a place in a table.
+fn descriptor_at(index: usize) -> RawFd {
+    (index as u32).cast_signed()
 }
 
 /// A descriptor by its number.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::event::{FdSetElement, PollFd};
 use rustix::io::Errno;
 
-use super::{BATCH, Flags, borrow, check_open, timespec};
+use super::{BATCH, Flags, borrow, check_open, descriptor_at, index, timespec};
 use crate::interest::{Interest, Trigger};
 use crate::slab::Key;
 
@@ -39,7 +39,7 @@ impl Select {
             start: 0,
         };
         select.grow(waker.as_raw_fd());
-        select.keys[waker.as_raw_fd() as usize] = Key::NOTHING;
+        select.keys[index(waker.as_raw_fd())] = Key::NOTHING;
         select.watched.put(waker.as_raw_fd(), Interest::READ);
         select
     }
@@ -53,13 +53,11 @@ impl Select {
     ) -> io::Result<()> {
         check_open(descriptor)?;
         self.grow(descriptor);
-        self.keys[descriptor as usize] = key;
+        self.keys[index(descriptor)] = key;
         self.watched.put(descriptor, interest);
         Ok(())
     }
 
-    // The shape is the contract's; a bitmap in memory refuses nothing.
-    #[allow(clippy::unnecessary_wraps)]
     pub(super) fn modify(
         &mut self,
         descriptor: RawFd,
@@ -67,14 +65,14 @@ impl Select {
         (_old, new): (Interest, Interest),
         _level: Trigger,
     ) -> io::Result<()> {
-        self.keys[descriptor as usize] = key;
+        self.keys[index(descriptor)] = key;
         self.watched.put(descriptor, new);
         Ok(())
     }
 
     pub(super) fn unregister(&mut self, descriptor: RawFd, _key: Key, _interest: Interest) {
         self.watched.put(descriptor, Interest::NONE);
-        self.keys[descriptor as usize] = Key::NOTHING;
+        self.keys[index(descriptor)] = Key::NOTHING;
     }
 
     /// A number is all that `select` has: whose it is now it cannot tell.
@@ -86,6 +84,10 @@ impl Select {
         _level: Trigger,
     ) -> bool {
         true
+    }
+
+    pub(super) fn may_report_strays(&self) -> bool {
+        false
     }
 
     pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
@@ -127,7 +129,7 @@ impl Select {
         for row in &self.table {
             let flags = row.revents();
             if !flags.is_empty() {
-                let key = self.keys[row.as_fd().as_raw_fd() as usize];
+                let key = self.keys[index(row.as_fd().as_raw_fd())];
                 self.batch.push((key, Flags(flags.bits())));
             }
         }
@@ -154,8 +156,8 @@ impl Select {
     }
 
     fn grow(&mut self, descriptor: RawFd) {
-        if self.keys.len() <= descriptor as usize {
-            self.keys.resize(descriptor as usize + 1, Key::NOTHING);
+        if self.keys.len() <= index(descriptor) {
+            self.keys.resize(index(descriptor) + 1, Key::NOTHING);
             self.watched.grow(descriptor);
             self.ready.grow(descriptor);
         }
@@ -212,7 +214,7 @@ impl Sets {
             let found = self.union(index) & !std::mem::take(&mut skipped);
             if found != 0 {
                 let descriptor = index * usize::BITS as usize + found.trailing_zeros() as usize;
-                return Some(descriptor as RawFd).filter(|descriptor| *descriptor < to);
+                return Some(descriptor_at(descriptor)).filter(|descriptor| *descriptor < to);
             }
         }
         None
@@ -225,7 +227,7 @@ impl Sets {
             .find(|index| self.union(*index) != 0);
         last.map_or(0, |index| {
             let used = usize::BITS - self.union(index).leading_zeros();
-            (index * usize::BITS as usize + used as usize) as RawFd
+            descriptor_at(index * usize::BITS as usize + used as usize)
         })
     }
 
@@ -252,11 +254,11 @@ impl Sets {
 }
 
 fn word(descriptor: RawFd) -> usize {
-    descriptor as usize / usize::BITS as usize
+    index(descriptor) / usize::BITS as usize
 }
 
 fn bit(descriptor: RawFd) -> usize {
-    1 << (descriptor as usize % usize::BITS as usize)
+    1 << (index(descriptor) % usize::BITS as usize)
 }
 
 /// The kernel's name for our words.

@@ -1,9 +1,10 @@
-//! Sources that are closed behind the selector's back, which takes unsafe code to do: the defects R3, R5 and R6, on
+//! Sources that are closed behind the selector's back, which takes unsafe code to do: the defects R3 to R6, on
 //! every mechanism.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
-use std::sync::Mutex;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::pipe::pipe;
@@ -18,15 +19,31 @@ static NUMBERS: Mutex<()> = Mutex::new(());
 /// A number far above those that other tests get from the system, so that it is free once it is closed.
 const NUMBER: RawFd = 700;
 
-/// Puts `file` on the number, which must be free, and lends it without the owner's protection.
-fn place(file: &OwnedFd) -> BorrowedFd<'static> {
+/// A pipe whose first end has input waiting.
+fn ready_pipe() -> (OwnedFd, OwnedFd) {
+    let (reader, writer) = pipe().unwrap();
+    rustix::io::write(&writer, b"input").unwrap();
+    (reader, writer)
+}
+
+/// Moves `file` to the number, which must be free, and lends it without the owner's protection.
+fn place(file: OwnedFd) -> BorrowedFd<'static> {
+    let borrowed = place_duplicate(&file);
+    drop(file);
+    borrowed
+}
+
+/// The same for a duplicate of `file`, which keeps the open file alive when the number is closed.
+fn place_duplicate(file: &OwnedFd) -> BorrowedFd<'static> {
     // SAFETY: the number is in the range that only these tests use, one at a time.
-    let mut target = unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(NUMBER) };
+    let mut target = unsafe { OwnedFd::from_raw_fd(NUMBER) };
     rustix::io::dup2(file, &mut target).unwrap();
-    let number = target.into_raw_fd();
-    // SAFETY: it is open now. That it is closed before the last use of the number is what these tests are about; the
-    // selector must cope.
-    unsafe { BorrowedFd::borrow_raw(number) }
+    lend(&ManuallyDrop::new(target))
+}
+
+/// Lends a descriptor without the owner's protection.
+fn lend(file: &OwnedFd) -> BorrowedFd<'static> {
+    super::borrow(file.as_raw_fd())
 }
 
 fn close() {
@@ -34,30 +51,18 @@ fn close() {
     unsafe { rustix::io::close(NUMBER) };
 }
 
-fn is_open() -> bool {
-    super::check_open(NUMBER).is_ok()
-}
-
-/// Runs a test on every mechanism, with a pipe that has input waiting.
-fn on_each_mechanism(test: impl Fn(Selector<BorrowedFd<'_>, u32>, &OwnedFd, &OwnedFd)) {
-    let _one_at_a_time = NUMBERS
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+/// Runs a test on every mechanism.
+fn on_each_mechanism(test: impl Fn(&mut Selector<BorrowedFd<'static>, u32>)) {
+    let _one_at_a_time = NUMBERS.lock().unwrap_or_else(PoisonError::into_inner);
     for mechanism in MECHANISMS {
-        let (reader, writer) = pipe().unwrap();
-        rustix::io::write(&writer, b"input").unwrap();
-        test(
-            Selector::with_mechanism(mechanism).unwrap(),
-            &reader,
-            &writer,
-        );
-        if is_open() {
+        test(&mut Selector::with_mechanism(mechanism).unwrap());
+        if super::check_open(NUMBER).is_ok() {
             close();
         }
     }
 }
 
-fn look(selector: &mut Selector<BorrowedFd<'_>, u32>) -> (Selected, Vec<Event>) {
+fn look(selector: &mut Selector<BorrowedFd<'static>, u32>) -> (Selected, Vec<Event>) {
     let selected = selector.select(Some(Duration::ZERO)).unwrap();
     (
         selected,
@@ -67,14 +72,15 @@ fn look(selector: &mut Selector<BorrowedFd<'_>, u32>) -> (Selected, Vec<Event>) 
 
 #[test]
 fn r3_what_was_closed_can_be_unregistered_and_its_number_registered_again() {
-    on_each_mechanism(|mut selector, reader, _| {
-        let old = selector.register(place(reader), Interest::READ, 1).unwrap();
+    on_each_mechanism(|selector| {
+        let (first, _writer) = ready_pipe();
+        let old = selector.register(place(first), Interest::READ, 1).unwrap();
         close();
         assert_eq!(selector.unregister(old).map(|(_, data)| data), Some(1));
-        let new = selector.register(place(reader), Interest::READ, 2).unwrap();
-        let events = look(&mut selector).1;
+        let (second, _writer) = ready_pipe();
+        let new = selector.register(place(second), Interest::READ, 2).unwrap();
         assert_eq!(
-            events,
+            look(selector).1,
             [Event {
                 key: new,
                 readiness: Readiness::READABLE
@@ -85,23 +91,25 @@ fn r3_what_was_closed_can_be_unregistered_and_its_number_registered_again() {
 
 #[test]
 fn r3_a_number_whose_owner_is_known_to_be_gone_can_be_registered_at_once() {
-    on_each_mechanism(|mut selector, reader, writer| {
-        let old = selector.register(place(reader), Interest::READ, 1).unwrap();
+    on_each_mechanism(|selector| {
+        let (first, _writer) = ready_pipe();
+        let old = selector.register(place(first), Interest::READ, 1).unwrap();
         close();
-        look(&mut selector); // where epoll is told by the kernel, poll and select find out here
-        let new = selector.register(place(reader), Interest::READ, 2).unwrap();
-        let again = selector
-            .register(place_again(reader), Interest::READ, 3)
-            .unwrap_err();
+        look(selector); // the kernel tells epoll when it is asked; poll and select find out here
+        let (second, _writer) = ready_pipe();
+        let borrowed = place(second);
+        let new = selector.register(borrowed, Interest::READ, 2).unwrap();
+        let again = selector.register(borrowed, Interest::READ, 3).unwrap_err();
         assert_eq!(
             (again.kind(), again.data),
             (io::ErrorKind::AlreadyExists, 3)
         );
+        assert_eq!(selector.key_of(&borrowed), Some(new));
 
         // The old one is still there to be given back, and cannot touch the new one.
         assert_eq!(selector.data(old), Some(&1));
         selector.modify(old, Interest::WRITE).unwrap();
-        let events = look(&mut selector).1;
+        let events = look(selector).1;
         assert!(
             events.contains(&Event {
                 key: new,
@@ -118,70 +126,123 @@ fn r3_a_number_whose_owner_is_known_to_be_gone_can_be_registered_at_once() {
         );
         assert_eq!(selector.unregister(old).map(|(_, data)| data), Some(1));
         assert_eq!(
-            look(&mut selector).1,
+            look(selector).1,
             [Event {
                 key: new,
                 readiness: Readiness::READABLE
             }]
         );
-        assert_eq!(selector.key_of(&writer), None);
     });
 }
 
-/// The number, which is open, lent once more.
-fn place_again(_: &OwnedFd) -> BorrowedFd<'static> {
-    super::borrow(NUMBER)
+#[test]
+fn r4_a_duplicate_that_outlives_a_closed_source_does_not_spin() {
+    on_each_mechanism(|selector| {
+        let (bystander, _writer) = ready_pipe();
+        let other = selector
+            .register(lend(&bystander), Interest::READ, 0)
+            .unwrap();
+        let (duplicate, _writer) = ready_pipe();
+        let key = selector
+            .register(place_duplicate(&duplicate), Interest::READ, 1)
+            .unwrap();
+        close();
+        selector.unregister(key);
+        look(selector); // at most once
+        for _ in 0..3 {
+            let expected = Selected {
+                events: 1,
+                woken: false,
+            };
+            assert_eq!(
+                look(selector),
+                (
+                    expected,
+                    vec![Event {
+                        key: other,
+                        readiness: Readiness::READABLE
+                    }]
+                )
+            );
+        }
+        selector.waker().unwrap().wake().unwrap();
+        assert!(look(selector).0.woken);
+    });
+}
+
+#[test]
+fn r4_a_displaced_source_with_a_duplicate_does_not_spin() {
+    on_each_mechanism(|selector| {
+        let (duplicate, _writer) = ready_pipe();
+        let old = selector
+            .register(place_duplicate(&duplicate), Interest::READ, 1)
+            .unwrap();
+        close();
+        look(selector);
+        let (silent, _writer) = pipe().unwrap();
+        let new = selector.register(place(silent), Interest::READ, 2).unwrap();
+        look(selector); // at most once
+        for _ in 0..3 {
+            assert_eq!(look(selector), (Selected::default(), vec![]));
+        }
+        assert_eq!(selector.interest(old), Some(Interest::NONE));
+        assert_eq!(selector.interest(new), Some(Interest::READ));
+    });
 }
 
 #[test]
 fn r5_a_change_does_not_reach_the_next_owner_of_the_number() {
-    on_each_mechanism(|mut selector, reader, writer| {
+    on_each_mechanism(|selector| {
+        let (reader, writer) = ready_pipe();
         let old = selector.register(place(reader), Interest::READ, 1).unwrap();
         selector
             .modify(old, Interest::READ | Interest::WRITE)
             .unwrap();
         close();
         selector.unregister(old);
-        // The next owner is always writable, and nobody has asked.
-        let new = selector.register(place(writer), Interest::READ, 2).unwrap();
-        assert_eq!(look(&mut selector), (Selected::default(), vec![]));
+        drop(writer);
+        let (_reader, next_owner) = ready_pipe();
+        // It is always writable, and nobody has asked.
+        let new = selector
+            .register(place(next_owner), Interest::READ, 2)
+            .unwrap();
+        assert_eq!(look(selector), (Selected::default(), vec![]));
         assert_eq!(selector.interest(new), Some(Interest::READ));
     });
 }
 
 #[test]
 fn r5_a_change_does_not_reach_a_stranger_under_epoll() {
-    on_each_mechanism(|mut selector, reader, writer| {
+    on_each_mechanism(|selector| {
         if selector.mechanism() != Mechanism::Epoll {
             return; // the others know nothing but the number
         }
+        let (reader, _writer) = ready_pipe();
         let old = selector.register(place(reader), Interest::READ, 1).unwrap();
         selector
             .modify(old, Interest::READ | Interest::WRITE)
             .unwrap();
         close();
-        place(writer); // never registered
+        let (_reader, stranger) = ready_pipe();
+        place(stranger);
         assert_eq!(
-            look(&mut selector).1,
+            look(selector).1,
             [Event {
                 key: old,
                 readiness: Readiness::INVALID
             }]
         );
-        assert_eq!(look(&mut selector), (Selected::default(), vec![]));
+        assert_eq!(look(selector), (Selected::default(), vec![]));
     });
 }
 
 #[test]
 fn r6_a_closed_descriptor_is_reported_once_and_does_not_spin() {
-    on_each_mechanism(|mut selector, reader, _| {
-        let (other, _writer) = pipe().unwrap();
-        selector
-            .register(super::borrow(other.as_raw_fd()), Interest::READ, 0)
-            .unwrap();
+    on_each_mechanism(|selector| {
+        let (reader, _writer) = ready_pipe();
         let key = selector.register(place(reader), Interest::READ, 1).unwrap();
         assert_eq!(
-            look(&mut selector).1,
+            look(selector).1,
             [Event {
                 key,
                 readiness: Readiness::READABLE
@@ -195,28 +256,32 @@ fn r6_a_closed_descriptor_is_reported_once_and_does_not_spin() {
                 readiness: Readiness::INVALID,
             }],
         };
-        assert_eq!(look(&mut selector).1, expected);
+        assert_eq!(look(selector).1, expected);
         for _ in 0..3 {
-            assert_eq!(look(&mut selector), (Selected::default(), vec![]));
+            assert_eq!(look(selector), (Selected::default(), vec![]));
         }
-        let timeout = Some(Duration::from_millis(2));
-        assert_eq!(selector.select(timeout).unwrap(), Selected::default());
+        assert_eq!(
+            selector.select(Some(Duration::from_millis(2))).unwrap(),
+            Selected::default()
+        );
         assert_eq!(selector.unregister(key).map(|(_, data)| data), Some(1));
     });
 }
 
 #[test]
 fn r6_who_is_ready_beside_a_closed_descriptor_is_found_too() {
-    on_each_mechanism(|mut selector, reader, _| {
-        let ready = selector
-            .register(super::borrow(reader.as_raw_fd()), Interest::READ, 0)
+    on_each_mechanism(|selector| {
+        let (bystander, _writer) = ready_pipe();
+        let other = selector
+            .register(lend(&bystander), Interest::READ, 0)
             .unwrap();
+        let (reader, _writer) = ready_pipe();
         selector.register(place(reader), Interest::READ, 1).unwrap();
         close();
-        let events = look(&mut selector).1;
+        let events = look(selector).1;
         assert!(
             events.contains(&Event {
-                key: ready,
+                key: other,
                 readiness: Readiness::READABLE
             }),
             "{events:?}"
@@ -226,7 +291,7 @@ fn r6_who_is_ready_beside_a_closed_descriptor_is_found_too() {
 
 #[test]
 fn registering_what_is_not_open_is_an_error_at_once() {
-    on_each_mechanism(|mut selector, _, _| {
+    on_each_mechanism(|selector| {
         for interest in [Interest::NONE, Interest::READ] {
             let failed = selector
                 .register(super::borrow(NUMBER), interest, 9)

@@ -384,7 +384,7 @@ pub(crate) fn data_makes_the_round_trip(mechanism: Mechanism) {
         Selector::with_mechanism(mechanism).expect("works here");
     let (a, mut b) = pair();
     let registered = selector.register(a, Interest::READ, (first_byte, Vec::new()));
-    let key = registered.ok().expect("registered");
+    let key = registered.expect("registered");
     for byte in *b"abc" {
         b.write_all(&[byte]).expect("written");
         for event in soon(&mut selector) {

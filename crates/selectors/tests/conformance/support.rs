@@ -142,7 +142,7 @@ pub(crate) fn fill(mut to: impl Write) {
 
 /// Reads until there is no more, and says how much there was.
 pub(crate) fn drain(mut from: impl Read) -> usize {
-    let mut block = [0; 64 * 1024];
+    let mut block = [0; 16 * 1024];
     let mut total = 0;
     loop {
         match from.read(&mut block) {

@@ -9,13 +9,24 @@ use super::{Codec, Decoded, FrameError};
 /// ```
 /// use trunkline::codec::{Chunks, Codec, Decoded};
 ///
-/// let mut codec = Chunks;
+/// let mut codec = Chunks::new();
 /// let found = codec.decode(b"whatever came")?;
 /// assert_eq!(found, Decoded::Frame { frame: &b"whatever came"[..], consumed: 13 });
 /// # Ok::<(), trunkline::codec::FrameError>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Chunks;
+
+impl Chunks {
+    /// There is nothing to set.
+    ///
+    /// ```
+    /// assert_eq!(trunkline::codec::Chunks::new(), trunkline::codec::Chunks);
+    /// ```
+    pub const fn new() -> Self {
+        Self
+    }
+}
 
 impl Codec for Chunks {
     type Frame<'a> = &'a [u8];

@@ -153,6 +153,9 @@ impl Error {
             (ErrorKind::PermissionDenied, Operation::Connect) => {
                 "a firewall or a sandbox forbids it"
             }
+            (ErrorKind::Reset | ErrorKind::BrokenPipe, _) => {
+                "the other side, or something in between, cut the connection: its log may say why"
+            }
             (ErrorKind::OutOfDescriptors, _) => {
                 "raise the limit with `ulimit -n`, or allow fewer connections"
             }

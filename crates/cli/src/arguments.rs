@@ -1,0 +1,158 @@
+//! What can be typed, and how a mistake in it is answered.
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+
+use crate::failure::Failure;
+
+/// Many connections on one thread: servers and clients over select, poll and epoll.
+#[derive(Debug, Parser)]
+#[command(name = "trunkline", version, propagate_version = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Serve(ServeArguments),
+    Connect(ConnectArguments),
+}
+
+/// Serve one or many services until Ctrl-C.
+///
+/// Words alternate: a service, then the addresses it listens on. `trunkline serve` alone is the echo service on
+/// 127.0.0.1:10001. Each service runs on one thread, however many connections it has.
+///
+/// The first Ctrl-C (or SIGTERM) stops accepting and lets open connections finish what is under way; the second one
+/// stops at once.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Services:
+  echo     sends every byte back
+  ack      answers each line with \"Got \" and the line
+  greet    greets on connecting, then sends each line back
+  discard  reads everything and answers nothing
+  rooms    passes each line on to everybody else who is connected
+
+Examples:
+  trunkline serve
+  trunkline serve echo :7000 rooms :7001 :7002
+  trunkline serve --mechanism poll ack 0.0.0.0:7000")]
+pub(crate) struct ServeArguments {
+    /// A service, or an address: host:port, or :port for 127.0.0.1. Port 0 takes a free one.
+    #[arg(value_name = "SERVICE|ADDRESS")]
+    pub(crate) words: Vec<String>,
+
+    /// How to ask the system which connections are ready: epoll, poll or select (the best one unless given).
+    #[arg(long, value_name = "NAME")]
+    pub(crate) mechanism: Option<String>,
+
+    /// Connections open at once in each service, such as 500 or 10k; further clients wait until there is room.
+    #[arg(long, value_name = "NUMBER", value_parser = count)]
+    pub(crate) max_connections: Option<usize>,
+
+    /// Say on standard error when a connection opens and how it ends.
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+/// Talk to one or many servers: standard input to all of them, their answers to standard output.
+///
+/// When standard input ends, the sending side of every connection is closed; the command ends when all servers have
+/// closed theirs. With more than one server every line of output begins with the server's address in brackets.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  printf 'hello\\n' | trunkline connect :10001
+  trunkline connect localhost:7001 localhost:7002")]
+pub(crate) struct ConnectArguments {
+    /// host:port, or :port for 127.0.0.1.
+    #[arg(value_name = "ADDRESS", required = true)]
+    pub(crate) addresses: Vec<String>,
+
+    /// How to ask the system which connections are ready: epoll, poll or select (the best one unless given).
+    #[arg(long, value_name = "NAME")]
+    pub(crate) mechanism: Option<String>,
+}
+
+impl Arguments {
+    /// The arguments of this process; otherwise the answer is printed and the exit code returned.
+    pub(crate) fn from_command_line() -> Result<Self, ExitCode> {
+        Self::try_parse().map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                // A reader who has closed the pipe does not want the help.
+                let _ = error.print();
+                ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+            }
+            _ => wrong_usage(&error).report(),
+        })
+    }
+}
+
+/// clap's answer, which takes a paragraph, as one line and a hint.
+fn wrong_usage(error: &clap::Error) -> Failure {
+    let rendered = error.render().to_string();
+    let what: Vec<_> = rendered
+        .lines()
+        .take_while(|line| !line.trim().is_empty())
+        .map(str::trim)
+        .collect();
+    let what = what.join(" ");
+    let what = what.strip_prefix("error: ").unwrap_or(&what);
+    let tip = rendered
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("tip: "));
+    Failure::usage(format!("wrong usage: {what}"))
+        .with_hint(tip.unwrap_or("`trunkline --help` shows what can be typed"))
+}
+
+/// A number, perhaps with `k` (thousand) or `m` (million) behind it.
+fn count(text: &str) -> Result<usize, String> {
+    const EXPECTED: &str = "expected a number from 1, such as 500, 10k or 1m";
+    let lower = text.to_ascii_lowercase();
+    let (digits, unit) = match lower.as_bytes().last() {
+        Some(b'k') => (&lower[..lower.len() - 1], 1_000),
+        Some(b'm') => (&lower[..lower.len() - 1], 1_000_000),
+        _ => (lower.as_str(), 1),
+    };
+    let number: usize = digits.parse().map_err(|_| EXPECTED)?;
+    number
+        .checked_mul(unit)
+        .filter(|&number| number > 0)
+        .ok_or_else(|| EXPECTED.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn definitions_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn counts_have_units() {
+        assert_eq!(count("500"), Ok(500));
+        assert_eq!(count("10k"), Ok(10_000));
+        assert_eq!(count("1M"), Ok(1_000_000));
+        for wrong in [
+            "",
+            "k",
+            "0",
+            "-1",
+            "1.5",
+            "10x",
+            "99999999999999999999",
+            "99999999999999999k",
+        ] {
+            assert!(count(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! `trunkline connect`: standard input to one or many servers, their answers to standard output.
+//!
+//! Memory stays small however much is piped through. Input is read on a thread of its own, one chunk at a time,
+//! and the next chunk is asked for only when the kernel has taken the last one for every server. Output is
+//! written before more is read from any server.
+
+use std::process::ExitCode;
+use std::sync::mpsc::sync_channel;
+
+use trunkline::network::kernel::Kernel;
+use trunkline::{Error, EventLoop, Mechanism, Operation, Options};
+
+use crate::arguments::ConnectArguments;
+use crate::failure::Failure;
+use crate::mechanism;
+
+mod input;
+mod output;
+mod talker;
+
+use output::Output;
+use talker::Talker;
+
+/// Talks until every server has closed.
+pub(crate) fn run(arguments: &ConnectArguments) -> Result<ExitCode, Failure> {
+    let mechanism = mechanism::choose(arguments.mechanism.as_deref())?;
+    let mut targets = Vec::new();
+    for address in &arguments.addresses {
+        targets.push(trunkline::resolve(address)?);
+    }
+    let first: Vec<_> = targets
+        .iter()
+        .filter_map(|addresses| addresses.first().copied())
+        .collect();
+    let talker = Talker::new(targets, Output::new(arguments.addresses.len() > 1));
+    let mut client = EventLoop::over(kernel(mechanism)?, talker, options());
+    for address in first {
+        client.connect(address);
+    }
+    talk(&mut client)?;
+    client.handler().outcome()
+}
+
+fn kernel(mechanism: Option<Mechanism>) -> Result<Kernel, Error> {
+    let made = mechanism.map_or_else(Kernel::new, Kernel::with_mechanism);
+    made.map_err(|error| Error::new(Operation::Start, None, error))
+}
+
+fn options() -> Options {
+    Options {
+        until_idle: true,
+        // Never reached, because a chunk is much smaller. It must not be: above it a connection is not read, and
+        // two ends that both wait for the other to read would wait for ever.
+        high_watermark_bytes: 8 * input::CHUNK_BYTES_MAX,
+        hard_limit_bytes: 16 * input::CHUNK_BYTES_MAX,
+        ..Options::default()
+    }
+}
+
+fn talk(client: &mut EventLoop<Talker>) -> Result<(), Failure> {
+    let (permit_sender, permits) = sync_channel(1);
+    input::spawn(client.remote(), permits)?;
+    let mut permitted = 0;
+    while client.turn(None)? {
+        if client
+            .handler()
+            .wants_chunk(permitted, client.stats().bytes_out)
+        {
+            permitted += 1;
+            // The receiver is gone only when the input has ended, and then no permit is needed.
+            let _ = permit_sender.send(());
+        }
+    }
+    Ok(())
+}

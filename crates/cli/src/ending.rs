@@ -1,0 +1,17 @@
+//! How a connection ended, in words.
+
+use trunkline::Cause;
+
+/// Why, as a clause: "closed", "cannot receive from 127.0.0.1:4711: connection reset".
+pub(crate) fn describe(cause: &Cause) -> String {
+    match cause {
+        Cause::Finished => "closed".to_owned(),
+        Cause::Aborted => "reset by this side".to_owned(),
+        Cause::Failed(error) => error.to_string(),
+        Cause::BadFrame(error) => format!("closed because of what it sent: {error}"),
+        Cause::Overflow => "reset because it reads too slowly: its queue was full".to_owned(),
+        Cause::LingerExpired => "reset because the other side did not close in time".to_owned(),
+        Cause::Stopped => "reset because this side stopped".to_owned(),
+        other => format!("ended: {other:?}"),
+    }
+}

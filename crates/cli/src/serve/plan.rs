@@ -1,0 +1,118 @@
+//! From the words of `serve` to services and their addresses.
+
+use std::net::SocketAddr;
+
+use crate::failure::Failure;
+use crate::services::Service;
+use crate::suggest;
+
+/// Where the first service listens when no address is given for it; the next such one takes the next port.
+const FIRST_PORT: u16 = 10001;
+
+/// One service and where it listens.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) service: Service,
+    pub(crate) addresses: Vec<SocketAddr>,
+}
+
+/// Words alternate: a service, then any number of addresses. Addresses before any service are for `echo`.
+pub(crate) fn plan(words: &[String]) -> Result<Vec<Plan>, Failure> {
+    let mut plans: Vec<Plan> = Vec::new();
+    for word in words {
+        if is_address(word) {
+            let address = first_address(word)?;
+            match plans.last_mut() {
+                Some(plan) => plan.addresses.push(address),
+                None => plans.push(Plan {
+                    service: Service::Echo,
+                    addresses: vec![address],
+                }),
+            }
+        } else {
+            let service = Service::named(word).ok_or_else(|| unknown(word))?;
+            plans.push(Plan {
+                service,
+                addresses: Vec::new(),
+            });
+        }
+    }
+    if plans.is_empty() {
+        plans.push(Plan {
+            service: Service::Echo,
+            addresses: Vec::new(),
+        });
+    }
+    let without = plans.iter_mut().filter(|plan| plan.addresses.is_empty());
+    for (plan, port) in without.zip(FIRST_PORT..) {
+        plan.addresses
+            .push(SocketAddr::from(([127, 0, 0, 1], port)));
+    }
+    Ok(plans)
+}
+
+/// No service has a colon in its name or consists of digits.
+fn is_address(word: &str) -> bool {
+    word.contains(':') || word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn first_address(word: &str) -> Result<SocketAddr, Failure> {
+    let addresses = trunkline::resolve(word)?;
+    addresses
+        .first()
+        .copied()
+        .ok_or_else(|| Failure::failed(format!("cannot resolve {word}: it has no address")))
+}
+
+fn unknown(word: &str) -> Failure {
+    let names = Service::ALL.map(Service::name);
+    let failure = Failure::usage(format!(
+        "unknown service {word:?}: there is none of that name"
+    ));
+    match suggest::nearest(word, names) {
+        Some(nearest) => failure.with_hint(format!("did you mean {nearest:?}?")),
+        None => failure.with_hint(format!(
+            "the services are {}; an address has a port, as in localhost:10001",
+            names.join(", ")
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(words: &str) -> Vec<(&'static str, Vec<String>)> {
+        let words: Vec<_> = words.split_whitespace().map(str::to_owned).collect();
+        let plans = plan(&words).unwrap();
+        let text = |plan: &Plan| plan.addresses.iter().map(ToString::to_string).collect();
+        plans
+            .iter()
+            .map(|plan| (plan.service.name(), text(plan)))
+            .collect()
+    }
+
+    #[test]
+    fn words_alternate() {
+        let local = |port: u16| format!("127.0.0.1:{port}");
+        assert_eq!(planned(""), [("echo", vec![local(10001)])]);
+        assert_eq!(planned(":7000"), [("echo", vec![local(7000)])]);
+        assert_eq!(planned("ack"), [("ack", vec![local(10001)])]);
+        assert_eq!(
+            planned("echo :7000 rooms 7001 0.0.0.0:7002"),
+            [
+                ("echo", vec![local(7000)]),
+                ("rooms", vec![local(7001), "0.0.0.0:7002".to_owned()])
+            ]
+        );
+        assert_eq!(
+            planned("echo rooms :7000 ack echo"),
+            [
+                ("echo", vec![local(10001)]),
+                ("rooms", vec![local(7000)]),
+                ("ack", vec![local(10002)]),
+                ("echo", vec![local(10003)])
+            ]
+        );
+    }
+}

@@ -1,0 +1,8 @@
+//! The program as its users meet it: started as a process, judged by what it prints and how it exits.
+#![forbid(unsafe_code)]
+
+mod bad_input;
+mod connecting;
+mod services;
+mod stopping;
+mod support;

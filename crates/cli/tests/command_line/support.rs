@@ -1,0 +1,194 @@
+//! Processes under test and what they print.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long anything may take before a test gives up: long, because the machine may be busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) fn trunkline(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trunkline"));
+    // What the environment prefers must not decide what is tested.
+    command.args(arguments).env_remove("TRUNKLINE_MECHANISM");
+    command
+}
+
+/// Runs to the end with this on standard input.
+pub(crate) fn run(arguments: &[&str], input: &[u8]) -> Output {
+    run_command(trunkline(arguments), input)
+}
+
+pub(crate) fn run_command(mut command: Command, input: &[u8]) -> Output {
+    let command = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // A process that fails early need not read its input.
+    let _ = stdin.write_all(input);
+    drop(stdin);
+    child.wait_with_output().unwrap()
+}
+
+/// One line what and why, one line what next, the exit code, and nothing else.
+pub(crate) fn assert_fails(output: &Output, exit_code: i32, what: &str, hint: &str) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<_> = stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "{stderr}");
+    assert!(
+        lines[0].starts_with("trunkline: ") && lines[0].contains(what),
+        "{stderr}"
+    );
+    assert!(
+        lines[1].starts_with("hint: ") && lines[1].contains(hint),
+        "{stderr}"
+    );
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    assert_eq!(output.status.code(), Some(exit_code), "{stderr}");
+}
+
+/// A running `trunkline serve`.
+pub(crate) struct Serving {
+    child: Child,
+    lines: Receiver<String>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Serving {
+    /// Starts `trunkline serve` with these arguments, and waits until it listens on that many addresses.
+    pub(crate) fn start(arguments: &[&str], address_count: usize) -> Self {
+        let mut child = trunkline(&["serve"])
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = lines_of(child.stderr.take().unwrap());
+        let mut serving = Self {
+            child,
+            lines,
+            addresses: Vec::new(),
+        };
+        for _ in 0..address_count {
+            let line = serving.line();
+            let address = line
+                .split(" listening on ")
+                .nth(1)
+                .and_then(|rest| rest.split(' ').next());
+            let address = address.and_then(|address| address.parse().ok());
+            serving
+                .addresses
+                .push(address.unwrap_or_else(|| panic!("not a listening line: {line}")));
+        }
+        serving
+    }
+
+    pub(crate) fn address(&self, index: usize) -> SocketAddr {
+        self.addresses[index]
+    }
+
+    /// The next line on standard error.
+    pub(crate) fn line(&self) -> String {
+        self.lines
+            .recv_timeout(PATIENCE)
+            .expect("a line on standard error")
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for the end; gives the exit status and the lines not read yet.
+    pub(crate) fn wait(mut self) -> (ExitStatus, Vec<String>) {
+        let lines = remaining(&self.lines);
+        (self.child.wait().unwrap(), lines)
+    }
+
+    /// Connects to the n-th address.
+    pub(crate) fn client(&self, index: usize) -> Client {
+        Client::connect(self.address(index))
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The lines of a stream as they come. The stream ends when the process does.
+pub(crate) fn lines_of(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines() {
+            if line.is_ok_and(|line| sender.send(line).is_err()) {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// All lines until the end of the stream.
+pub(crate) fn remaining(lines: &Receiver<String>) -> Vec<String> {
+    let mut collected = Vec::new();
+    loop {
+        match lines.recv_timeout(PATIENCE) {
+            Ok(line) => collected.push(line),
+            Err(RecvTimeoutError::Disconnected) => return collected,
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("the process does not end; so far: {collected:?}")
+            }
+        }
+    }
+}
+
+/// A plain blocking client.
+pub(crate) struct Client {
+    reader: BufReader<TcpStream>,
+}
+
+impl Client {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self {
+            reader: BufReader::new(stream),
+        }
+    }
+
+    /// How the server sees this client.
+    pub(crate) fn name(&self) -> String {
+        self.reader.get_ref().local_addr().unwrap().to_string()
+    }
+
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.reader.get_mut().write_all(bytes.as_ref()).unwrap();
+    }
+
+    pub(crate) fn finish(&mut self) {
+        self.reader.get_ref().shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// The next line, without its end; empty at the end of the stream.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.reader.read_line(&mut line).unwrap();
+        line.trim_end_matches('\n').to_owned()
+    }
+
+    /// Everything up to the end of the stream.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        self.reader.read_to_end(&mut rest).unwrap();
+        rest
+    }
+}
