@@ -1,4 +1,5 @@
 //! Proof by simulation: the simulated network itself, its likeness to the kernel, and the engine's life in it.
 
 mod life;
+mod mutants;
 mod network_tests;
