@@ -243,6 +243,9 @@ impl Life {
         let begin = self.world.elapsed();
         self.server.remote().stop();
         while self.turn(Duration::from_secs(1)) {}
+        if self.is_wrong() {
+            return;
+        }
         let took = self.world.elapsed() - begin;
         // A wait may oversleep, and the last one counts.
         if took > DRAIN + Duration::from_secs(2) {
@@ -270,16 +273,22 @@ impl Life {
     }
 }
 
-/// A client: one in six asks the server to close while it goes on sending.
-fn client(random: &mut Random, bytes_max: usize, may_vanish: bool) -> EchoClient {
-    if random.below(6) > 0 {
-        loop {
+/// A client: of seven, one asks the server to close while it goes on sending, and one leaves its last line
+/// unfinished.
+fn client(random: &mut Random, bytes_max: usize, may_hang: bool) -> EchoClient {
+    match random.below(7) {
+        0 => quitting(random, bytes_max),
+        1 => unfinished(random, bytes_max),
+        _ => loop {
             let client = EchoClient::random(random, bytes_max);
-            if may_vanish || !client.vanishes() {
+            if may_hang || !client.may_hang() {
                 return client;
             }
-        }
+        },
     }
+}
+
+fn quitting(random: &mut Random, bytes_max: usize) -> EchoClient {
     let (mut sends, after) = (lines(random, bytes_max / 2), lines(random, bytes_max / 2));
     let mut expects = sends.clone();
     sends.extend_from_slice(b"QUIT\n");
@@ -290,6 +299,17 @@ fn client(random: &mut Random, bytes_max: usize, may_vanish: bool) -> EchoClient
         .expecting(expects)
         .in_cuts(1..100, pause)
         .ending(Ending::WhenClosed)
+}
+
+fn unfinished(random: &mut Random, bytes_max: usize) -> EchoClient {
+    let mut sends = lines(random, bytes_max);
+    sends.extend_from_slice(b"the end");
+    let mut expects = sends.clone();
+    expects.push(b'\n');
+    EchoClient::new(sends)
+        .expecting(expects)
+        .in_cuts(1..100, Duration::from_micros(random.below(100)))
+        .ending(Ending::HalfClose)
 }
 
 /// What went wrong in the life that `seed` describes, and its fingerprint.

@@ -1,4 +1,6 @@
 //! Proof by simulation: the simulated network itself, its likeness to the kernel, and the engine's life in it.
 
+mod fidelity;
 mod life;
+mod mutants;
 mod network_tests;

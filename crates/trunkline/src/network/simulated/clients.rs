@@ -154,9 +154,10 @@ impl EchoClient {
         }
     }
 
-    /// Whether it will fall silent without a word: only a deadline frees what it holds.
-    pub fn vanishes(&self) -> bool {
-        matches!(self.ending, Ending::VanishAfter(_))
+    /// Whether it may hold its connection for ever: it falls silent without a word, or never reads, so that
+    /// neither side can send any more. Only a deadline frees what it holds.
+    pub fn may_hang(&self) -> bool {
+        matches!(self.ending, Ending::VanishAfter(_)) || self.reading == Reading::Never
     }
 
     fn step(&mut self, io: &mut PeerIo<'_>) {

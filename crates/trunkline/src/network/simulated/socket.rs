@@ -164,7 +164,8 @@ impl Network for Simulated {
                 let endpoint = state.endpoint(id);
                 match endpoint.error.take() {
                     Some(error) => Err(error.into()),
-                    None => Ok(endpoint.phase == Phase::Open),
+                    // After both ends the kernel no longer knows a peer.
+                    None => Ok(endpoint.phase == Phase::Open && !endpoint.is_over()),
                 }
             },
         )

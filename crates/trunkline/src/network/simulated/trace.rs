@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 
 /// How many lines of the log are kept.
-const LOG_LINES: usize = 400;
+const LOG_LINES: usize = 20_000;
 
 /// The fingerprint of a run.
 #[derive(Debug)]
