@@ -42,6 +42,10 @@ impl<H: Handler> Client<H> {
 
     /// Also connects to `address`: `host:port`, or `:port` for 127.0.0.1. Naming it twice makes two connections.
     #[must_use]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a string, an address or a reference to one"
+    )]
     pub fn connect(mut self, address: impl ToString) -> Self {
         self.addresses.push(address.to_string());
         self

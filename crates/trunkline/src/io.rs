@@ -143,27 +143,6 @@ impl<C> Core<C> {
         Sent::Dropped
     }
 
-    /// After bytes were queued: marks the connection for writing and says where its queue stands.
-    fn queued(&mut self, id: ConnectionId) -> Sent {
-        let Some(connection) = self.connections.get_mut(id.0) else {
-            return Sent::Gone;
-        };
-        if connection.outbound.bytes() > self.options.high_watermark_bytes
-            && !planted(Mutant::NoBackPressure)
-        {
-            connection.above_high = true;
-        }
-        if !connection.touched {
-            connection.touched = true;
-            self.touched.push(id);
-        }
-        if connection.above_high {
-            Sent::AboveHigh
-        } else {
-            Sent::Queued
-        }
-    }
-
     fn send_shared(&mut self, id: ConnectionId, bytes: &Arc<[u8]>) -> Sent {
         let Some(connection) = self.connections.get_mut(id.0) else {
             return Sent::Gone;
@@ -176,14 +155,38 @@ impl<C> Core<C> {
             .outbound
             .push_shared(&mut self.spare, limit, Arc::clone(bytes))
         {
-            self.queued(id)
+            let high = self.options.high_watermark_bytes;
+            queued(connection, &mut self.touched, id, high)
         } else {
             self.overflowed(id)
         }
     }
 }
 
+/// After bytes were queued: marks the connection for writing and says where its queue stands.
+#[inline]
+fn queued(
+    connection: &mut Connection,
+    touched: &mut Vec<ConnectionId>,
+    id: ConnectionId,
+    high_watermark_bytes: usize,
+) -> Sent {
+    if connection.outbound.bytes() > high_watermark_bytes && !planted(Mutant::NoBackPressure) {
+        connection.above_high = true;
+    }
+    if !connection.touched {
+        connection.touched = true;
+        touched.push(id);
+    }
+    if connection.above_high {
+        Sent::AboveHigh
+    } else {
+        Sent::Queued
+    }
+}
+
 impl<C: Codec> Core<C> {
+    #[inline]
     fn send(&mut self, id: ConnectionId, message: &C::Message) -> Sent {
         let Some(connection) = self.connections.get_mut(id.0) else {
             return Sent::Gone;
@@ -198,7 +201,10 @@ impl<C: Codec> Core<C> {
             .outbound
             .append_with(&mut self.spare, limit, encode)
         {
-            Ok(Appended::Queued) => self.queued(id),
+            Ok(Appended::Queued) => {
+                let high = self.options.high_watermark_bytes;
+                queued(connection, &mut self.touched, id, high)
+            }
             Ok(Appended::OverLimit) => self.overflowed(id),
             Err(error) => Sent::Rejected(error),
         }

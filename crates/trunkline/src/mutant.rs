@@ -12,8 +12,6 @@ pub(crate) enum Mutant {
     AcceptLostAfterDescriptors,
     /// A graceful close does not wait for the queue.
     CloseBeforeFlush,
-    /// `closed` is called a second time.
-    ClosedTwice,
     /// One aborted connection in the backlog ends accepting.
     AbortedAcceptStops,
     /// The connection is closed without reading what the peer still sends.
@@ -47,7 +45,6 @@ pub(crate) fn planted(mutant: Mutant) -> bool {
 }
 
 #[cfg(not(test))]
-#[inline(always)]
 pub(crate) const fn planted(_: Mutant) -> bool {
     false
 }

@@ -115,3 +115,10 @@ pub struct Stats {
     /// Turns of the loop.
     pub turns: u64,
 }
+
+impl Stats {
+    pub(crate) fn opened(&mut self) {
+        self.open += 1;
+        self.peak_open = self.peak_open.max(self.open);
+    }
+}

@@ -57,6 +57,10 @@ impl<H: Handler> Server<H> {
 
     /// Also listens on `address`: `host:port`, or `:port` for 127.0.0.1. Port 0 takes a free one.
     #[must_use]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a string, an address or a reference to one"
+    )]
     pub fn listen(mut self, address: impl ToString) -> Self {
         self.addresses.push(address.to_string());
         self

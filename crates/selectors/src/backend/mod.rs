@@ -183,6 +183,16 @@ impl Flags {
     pub(crate) fn readiness(self, interest: Interest) -> Readiness {
         let has = |flags: u16| self.0 & flags != 0;
         let mut readiness = Readiness::NONE;
+        // The usual case, told apart first: input or output and nothing else.
+        if !has(!(Flags::IN | Flags::OUT)) {
+            if has(Flags::IN) && interest.contains(Interest::READ) {
+                readiness |= Readiness::READABLE;
+            }
+            if has(Flags::OUT) && interest.contains(Interest::WRITE) {
+                readiness |= Readiness::WRITABLE;
+            }
+            return readiness;
+        }
         if interest.contains(Interest::READ) {
             if has(Flags::IN | Flags::HANG_UP | Flags::ERROR | Flags::READ_HANG_UP) {
                 readiness |= Readiness::READABLE;

@@ -120,6 +120,14 @@ impl Connection {
         !self.ended && (self.takes_frames() || self.discards())
     }
 
+    /// Open, with all input read, all output written, and nothing asked for?
+    #[inline]
+    pub(crate) fn has_nothing_under_way(&self) -> bool {
+        self.phase == Phase::Open
+            && !(self.readable | self.paused | self.above_high | self.finishing | self.ended)
+            && self.outbound.is_empty()
+    }
+
     /// May messages be queued?
     #[inline]
     pub(crate) fn takes_output(&self) -> bool {

@@ -137,6 +137,13 @@ impl Outbound {
         self.bytes() == 0
     }
 
+    /// All that waits, when it is in one piece: the usual case, which needs no gathering.
+    #[inline]
+    pub(crate) fn single(&self) -> Option<&[u8]> {
+        let queue = self.queue.as_ref()?;
+        (queue.segments.is_empty()).then(|| &queue.buffer[queue.written..])
+    }
+
     /// Puts the bytes to write next, oldest first, into `out`, and says how many slices that took: none is
     /// empty, and bytes that `out` had no place for are not among them.
     #[inline]

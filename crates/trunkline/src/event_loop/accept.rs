@@ -152,9 +152,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     /// A connection is there: asks the handler whether it wants it.
     fn opened(&mut self, id: ConnectionId) {
-        let stats = &mut self.core.stats;
-        stats.open += 1;
-        stats.peak_open = stats.peak_open.max(stats.open);
+        self.core.stats.opened();
         let state = self.handler.open(&mut Io {
             core: &mut self.core,
             id,
@@ -289,13 +287,11 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     pub(super) fn tell_connect_failed(&mut self, id: ConnectionId, peer: SocketAddr, cause: Cause) {
         self.core.stats.connect_failed += 1;
-        let error = match cause {
-            Cause::Failed(error) => error,
-            _ => {
-                let given_up =
-                    io::Error::new(ErrorKind::Interrupted, "given up before it was made");
-                Error::new(Operation::Connect, Some(peer.to_string()), given_up)
-            }
+        let error = if let Cause::Failed(error) = cause {
+            error
+        } else {
+            let given_up = io::Error::new(ErrorKind::Interrupted, "given up before it was made");
+            Error::new(Operation::Connect, Some(peer.to_string()), given_up)
         };
         self.handler.connect_failed(
             &mut Io {

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use super::{EventLoop, Session};
 use crate::codec::{Codec, Decoded, FrameError};
-use crate::connection::Phase;
+use crate::connection::{Connection, Phase};
 use crate::handler::{Cause, Flow, Handler};
 use crate::io::{ConnectionId, Core, Io};
 use crate::mutant::{Mutant, planted};
@@ -54,18 +54,19 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         if !connection.readable || !connection.wants_input() || *bytes_left == 0 {
             return false;
         }
-        *bytes_left = bytes_left.saturating_sub(self.read(id, frames_left));
-        *frames_left > 0
+        let (count, more) = self.read(id, frames_left);
+        *bytes_left = bytes_left.saturating_sub(count);
+        more && *frames_left > 0
     }
 
-    /// One read. Says how many bytes came.
+    /// One read. Says how many bytes came, and whether there may be more to do.
     #[inline]
-    fn read(&mut self, id: ConnectionId, frames_left: &mut usize) -> usize {
+    fn read(&mut self, id: ConnectionId, frames_left: &mut usize) -> (usize, bool) {
         let Some(connection) = self.core.connections.get_mut(id.0) else {
-            return 0;
+            return (0, false);
         };
         let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
-            return 0;
+            return (0, false);
         };
         match self.network.read(session.socket, &mut self.buffer) {
             Ok(0) => {
@@ -74,62 +75,56 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                 if planted(Mutant::EndDropsFrames) {
                     session.inbound.clear();
                 }
-                0
+                (0, true)
             }
             Ok(count) => {
                 // A short read has emptied the socket: the read that would only say so is saved.
-                if count < self.buffer.len() && !connection.read_to_the_end {
-                    connection.readable = false;
-                }
+                let emptied = count < self.buffer.len() && !connection.read_to_the_end;
+                connection.readable = !emptied;
                 self.core.stats.bytes_in += count as u64;
-                if !connection.discards() {
-                    self.take_in(id, count, frames_left);
-                }
-                count
+                let discards = connection.discards();
+                let frames_wait = !discards && self.take_in(id, count, frames_left);
+                (count, !emptied || frames_wait)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 connection.readable = false;
                 connection.read_to_the_end = false;
-                0
+                (0, false)
             }
             Err(error) => {
                 self.failed(id, Operation::Receive, error);
-                0
+                (0, false)
             }
         }
     }
 
-    /// Cuts frames from the bytes just read: in place when nothing waits before them.
+    /// Cuts frames from the bytes just read: in place when nothing waits before them. Says whether there may
+    /// be frames left among them.
     #[inline]
-    fn take_in(&mut self, id: ConnectionId, count: usize, frames_left: &mut usize) {
+    fn take_in(&mut self, id: ConnectionId, count: usize, frames_left: &mut usize) -> bool {
         let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
-            return;
+            return false;
         };
         let input = &self.buffer[..count];
         if !session.inbound.is_empty() {
             session.inbound.extend(input);
             session.inbound.set_unexamined(true);
-            return;
+            return true;
         }
-        let (consumed, halt) = hand_over(
-            &mut self.handler,
-            &mut self.core,
-            session,
-            id,
-            input,
-            frames_left,
-        );
-        if consumed < count {
-            if !planted(Mutant::PartialFrameLost) {
-                session.inbound.extend(&input[consumed..]);
-            }
-            session
-                .inbound
-                .set_unexamined(matches!(halt, Halt::Stopped));
+        let (handler, core) = (&mut self.handler, &mut self.core);
+        let (consumed, halt) = hand_over(handler, core, session, id, input, frames_left);
+        if consumed == count {
+            return false;
         }
+        if !planted(Mutant::PartialFrameLost) {
+            session.inbound.extend(&input[consumed..]);
+        }
+        let stopped = matches!(halt, Halt::Stopped);
+        session.inbound.set_unexamined(stopped);
         if let Halt::Bad(error) = halt {
             self.core.close(id, Some(Cause::BadFrame(error)));
         }
+        stopped
     }
 
     /// Cuts frames from the bytes that wait.
@@ -238,7 +233,7 @@ fn hand_over<H: Handler, S>(
         if !core
             .connections
             .get(id.0)
-            .is_some_and(|connection| connection.takes_frames())
+            .is_some_and(Connection::takes_frames)
         {
             return (used, Halt::Stopped);
         }

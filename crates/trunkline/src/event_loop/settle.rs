@@ -6,6 +6,7 @@ use trunkline_selectors::Interest;
 
 use super::{Ending, EventLoop};
 use crate::connection::Phase;
+use crate::connection::outbound::Outbound;
 use crate::handler::{Cause, Handler};
 use crate::io::{ConnectionId, Io, Stopping};
 use crate::mutant::{Mutant, planted};
@@ -41,6 +42,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         if !connection.outbound.is_empty() && connection.writable && !self.flush(id) {
             return;
         }
+        if self.is_at_rest(id) {
+            return;
+        }
         self.tell_drained(id);
         if self.core.stopping == Stopping::Draining {
             self.close_if_idle(id);
@@ -48,6 +52,21 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         if self.carry_out_ending(id) {
             self.watch(id);
         }
+    }
+
+    /// The usual case, seen at a glance: all is read and written, and nothing was asked.
+    #[inline]
+    fn is_at_rest(&self, id: ConnectionId) -> bool {
+        let Some(connection) = self.core.connections.get(id.0) else {
+            return true;
+        };
+        let Some(Some(session)) = self.sessions.get(id.0.index() as usize) else {
+            return true;
+        };
+        connection.has_nothing_under_way()
+            && !session.inbound.is_unexamined()
+            && self.core.stopping == Stopping::No
+            && (self.network.trigger() == Trigger::Edge || session.interest == Interest::READ)
     }
 
     /// Writes until the queue is empty or the socket is full. `false` when the connection failed, and is gone.
@@ -60,13 +79,11 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             return false;
         };
         while !connection.outbound.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let count = connection.outbound.slices(&mut slices);
-            match self.network.write(session.socket, &slices[..count]) {
+            match write(&mut self.network, session.socket, &connection.outbound) {
                 Ok(written) => {
                     self.core.stats.bytes_out += written as u64;
                     let taken = if planted(Mutant::ShortWriteIgnored) {
-                        slices[..count].iter().map(|slice| slice.len()).sum()
+                        connection.outbound.bytes()
                     } else {
                         written
                     };
@@ -182,4 +199,19 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             self.network.set_interest(session.socket, interest);
         }
     }
+}
+
+/// One call for what is queued: gathered only when it is in several pieces.
+#[inline]
+fn write<N: Network>(
+    network: &mut N,
+    socket: N::Socket,
+    outbound: &Outbound,
+) -> std::io::Result<usize> {
+    if let Some(bytes) = outbound.single() {
+        return network.write(socket, &[IoSlice::new(bytes)]);
+    }
+    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+    let count = outbound.slices(&mut slices);
+    network.write(socket, &slices[..count])
 }

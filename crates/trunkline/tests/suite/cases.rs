@@ -73,15 +73,15 @@ impl StopListening for trunkline::Io<'_, Pair> {
     }
 }
 
-pub fn echo_in_order<N: Network>(network: N) {
+pub(crate) fn echo_in_order<N: Network>(network: N) {
     echo(network, options(), 1, 200);
 }
 
-pub fn echo_over_many_connections<N: Network>(network: N) {
+pub(crate) fn echo_over_many_connections<N: Network>(network: N) {
     echo(network, options(), 50, 20);
 }
 
-pub fn e7_smallest_budgets_still_deliver_everything<N: Network>(network: N) {
+pub(crate) fn e7_smallest_budgets_still_deliver_everything<N: Network>(network: N) {
     let smallest = Options {
         accept_budget: 1,
         read_budget_bytes: 1,
@@ -94,7 +94,7 @@ pub fn e7_smallest_budgets_still_deliver_everything<N: Network>(network: N) {
     echo(network, smallest, 8, 10);
 }
 
-pub fn e1_half_close_is_an_event_and_not_a_close<N: Network>(network: N) {
+pub(crate) fn e1_half_close_is_an_event_and_not_a_close<N: Network>(network: N) {
     let answer = counter();
     let seen = Rc::clone(&answer);
     converse(network, options(), 1, move |role, io, happening| {
@@ -122,7 +122,7 @@ pub fn e1_half_close_is_an_event_and_not_a_close<N: Network>(network: N) {
     assert_eq!(answer.get(), 1000);
 }
 
-pub fn a5_close_loses_nothing_that_was_queued<N: Network>(network: N) {
+pub(crate) fn a5_close_loses_nothing_that_was_queued<N: Network>(network: N) {
     const LINES: usize = 20_000;
     let arrived = counter();
     let seen = Rc::clone(&arrived);
@@ -154,7 +154,7 @@ pub fn a5_close_loses_nothing_that_was_queued<N: Network>(network: N) {
     assert_eq!(arrived.get(), LINES);
 }
 
-pub fn a6_close_ends_within_the_linger_deadline<N: Network>(network: N) {
+pub(crate) fn a6_close_ends_within_the_linger_deadline<N: Network>(network: N) {
     let expired = counter();
     let seen = Rc::clone(&expired);
     let hasty = Options {
@@ -166,7 +166,7 @@ pub fn a6_close_ends_within_the_linger_deadline<N: Network>(network: N) {
             (SERVER, Happening::Open) => {
                 io.stop_listening();
                 for _ in 0..7 {
-                    let _ = io.send(&[b'x'; 1 << 20][..(1 << 20) - 1]);
+                    let _ = io.send(&vec![b'x'; (1 << 20) - 1]);
                 }
                 io.close();
             }
@@ -187,7 +187,7 @@ pub fn a6_close_ends_within_the_linger_deadline<N: Network>(network: N) {
     assert_eq!(expired.get(), 1);
 }
 
-pub fn a3_a_peer_that_never_reads_costs_bounded_memory<N: Network>(network: N) {
+pub(crate) fn a3_a_peer_that_never_reads_costs_bounded_memory<N: Network>(network: N) {
     const LIMIT: usize = 256 * 1024;
     let dropped = counter();
     let seen = Rc::clone(&dropped);
@@ -230,7 +230,7 @@ pub fn a3_a_peer_that_never_reads_costs_bounded_memory<N: Network>(network: N) {
     assert!(dropped.get() > 0);
 }
 
-pub fn overflow_can_close_the_slow_one<N: Network>(network: N) {
+pub(crate) fn overflow_can_close_the_slow_one<N: Network>(network: N) {
     let overflowed = counter();
     let seen = Rc::clone(&overflowed);
     let strict = Options {
@@ -257,7 +257,7 @@ pub fn overflow_can_close_the_slow_one<N: Network>(network: N) {
     assert_eq!(overflowed.get(), 1);
 }
 
-pub fn own_output_above_high_pauses_own_input<N: Network>(network: N) {
+pub(crate) fn own_output_above_high_pauses_own_input<N: Network>(network: N) {
     const LINES: usize = 4000;
     const HIGH: usize = 8 * 1024;
     let arrived = counter();
@@ -282,10 +282,8 @@ pub fn own_output_above_high_pauses_own_input<N: Network>(network: N) {
                 let _ = io.send(&[b'a'; 1000]);
                 assert!(io.queued() <= HIGH + 1001, "{} bytes queued", io.queued());
             }
-            (CLIENT, Happening::Frame(_)) => {
-                if bump(&seen) == LINES {
-                    io.close();
-                }
+            (CLIENT, Happening::Frame(_)) if bump(&seen) == LINES => {
+                io.close();
             }
             (SERVER, Happening::End) => io.close(),
             (_, Happening::Closed(closed)) => assert!(is_finished(closed), "{role:?} {closed:?}"),
@@ -296,7 +294,7 @@ pub fn own_output_above_high_pauses_own_input<N: Network>(network: N) {
     assert_eq!(arrived.get(), LINES);
 }
 
-pub fn drained_is_told_once_the_queue_is_low<N: Network>(network: N) {
+pub(crate) fn drained_is_told_once_the_queue_is_low<N: Network>(network: N) {
     let told = counter();
     let seen = Rc::clone(&told);
     converse(network, options(), 1, move |role, io, happening| {
@@ -318,7 +316,7 @@ pub fn drained_is_told_once_the_queue_is_low<N: Network>(network: N) {
     assert_eq!(told.get(), 1);
 }
 
-pub fn pause_holds_frames_back_until_resume<N: Network>(network: N) {
+pub(crate) fn pause_holds_frames_back_until_resume<N: Network>(network: N) {
     let order = Rc::new(RefCell::new(Vec::new()));
     let seen = Rc::clone(&order);
     converse(network, options(), 1, move |role, io, happening| {
@@ -352,7 +350,7 @@ pub fn pause_holds_frames_back_until_resume<N: Network>(network: N) {
     );
 }
 
-pub fn abort_resets_the_peer<N: Network>(network: N) {
+pub(crate) fn abort_resets_the_peer<N: Network>(network: N) {
     let causes = Rc::new(RefCell::new(Vec::new()));
     let seen = Rc::clone(&causes);
     converse(network, options(), 1, move |role, io, happening| {
@@ -377,7 +375,9 @@ pub fn abort_resets_the_peer<N: Network>(network: N) {
     assert_eq!(*causes.borrow(), ["aborted", "reset"]);
 }
 
-pub fn timers_fire_in_order_never_early_and_die_with_their_connection<N: Network>(network: N) {
+pub(crate) fn timers_fire_in_order_never_early_and_die_with_their_connection<N: Network>(
+    network: N,
+) {
     let fired = Rc::new(RefCell::new(Vec::new()));
     let seen = Rc::clone(&fired);
     let mut began = None;
@@ -418,7 +418,7 @@ pub fn timers_fire_in_order_never_early_and_die_with_their_connection<N: Network
     );
 }
 
-pub fn broadcast_reaches_everybody<N: Network>(network: N) {
+pub(crate) fn broadcast_reaches_everybody<N: Network>(network: N) {
     const CLIENTS: usize = 20;
     let arrived = counter();
     let seen = Rc::clone(&arrived);
@@ -449,7 +449,7 @@ pub fn broadcast_reaches_everybody<N: Network>(network: N) {
     assert_eq!(arrived.get(), CLIENTS);
 }
 
-pub fn r1_an_id_never_names_a_later_connection<N: Network>(network: N) {
+pub(crate) fn r1_an_id_never_names_a_later_connection<N: Network>(network: N) {
     let checked = counter();
     let seen = Rc::clone(&checked);
     let mut first = None;
@@ -458,16 +458,16 @@ pub fn r1_an_id_never_names_a_later_connection<N: Network>(network: N) {
         match (role, happening) {
             (CLIENT, Happening::Open) => {
                 address = io.peer();
-                if first.is_none() {
-                    first = Some(io.id());
-                    io.abort();
-                } else {
-                    assert_ne!(first, Some(io.id()));
-                    assert_eq!(io.send_to(first.unwrap(), b"to the dead"), Sent::Gone);
-                    io.abort_connection(first.unwrap());
+                if let Some(first) = first {
+                    assert_ne!(first, io.id());
+                    assert_eq!(io.send_to(first, b"to the dead"), Sent::Gone);
+                    io.abort_connection(first);
                     bump(&seen);
                     io.close();
                     io.stop_listening();
+                } else {
+                    first = Some(io.id());
+                    io.abort();
                 }
             }
             (CLIENT, Happening::Closed(_)) if seen.get() == 0 => drop(io.connect(address.unwrap())),
@@ -479,7 +479,7 @@ pub fn r1_an_id_never_names_a_later_connection<N: Network>(network: N) {
     assert_eq!(checked.get(), 1);
 }
 
-pub fn connect_refused_is_told_apart<N: Network>(network: N) {
+pub(crate) fn connect_refused_is_told_apart<N: Network>(network: N) {
     let told = counter();
     let seen = Rc::clone(&told);
     let play = move |_: Option<Role>, _: &mut trunkline::Io<'_, Pair>, happening: Happening<'_>| {
@@ -499,7 +499,7 @@ pub fn connect_refused_is_told_apart<N: Network>(network: N) {
     );
 }
 
-pub fn a7_drain_answers_what_was_asked<N: Network>(network: N) {
+pub(crate) fn a7_drain_answers_what_was_asked<N: Network>(network: N) {
     const CLIENTS: usize = 10;
     let answered = counter();
     let seen = Rc::clone(&answered);
@@ -534,7 +534,7 @@ pub fn a7_drain_answers_what_was_asked<N: Network>(network: N) {
     assert!(answered.get() >= CLIENTS / 2);
 }
 
-pub fn w2_stop_before_run_is_not_forgotten<N: Network>(network: N) {
+pub(crate) fn w2_stop_before_run_is_not_forgotten<N: Network>(network: N) {
     let play = |_: Option<Role>, _: &mut trunkline::Io<'_, Pair>, _: Happening<'_>| Flow::Continue;
     let mut pair = EventLoop::over(network, Pair::new(play), Options::default());
     pair.listen("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -544,7 +544,7 @@ pub fn w2_stop_before_run_is_not_forgotten<N: Network>(network: N) {
     assert_eq!(remote.post(1), Err(1), "the loop has ended");
 }
 
-pub fn w1_messages_of_other_threads_all_arrive<N: Network>(network: N) {
+pub(crate) fn w1_messages_of_other_threads_all_arrive<N: Network>(network: N) {
     const EACH: u32 = 1000;
     let sum = Rc::new(Cell::new(0));
     let seen = Rc::clone(&sum);
@@ -574,7 +574,7 @@ pub fn w1_messages_of_other_threads_all_arrive<N: Network>(network: N) {
 
 /// Every operation from every callback, on itself and on another connection: nothing panics, nothing hangs, each
 /// connection closes exactly once.
-pub fn a11_every_operation_from_every_callback<N: Network>(mut network: impl FnMut() -> N) {
+pub(crate) fn a11_every_operation_from_every_callback<N: Network>(mut network: impl FnMut() -> N) {
     for operation in 0..9 {
         for moment in 0..7 {
             every_operation_once(network(), operation, moment);

@@ -12,7 +12,7 @@ use trunkline::{
 };
 
 /// What the loop told the handler.
-pub enum Happening<'a> {
+pub(crate) enum Happening<'a> {
     Open,
     Frame(&'a [u8]),
     Drained,
@@ -25,9 +25,9 @@ pub enum Happening<'a> {
 }
 
 /// What a case does when something happens. The role is `None` where no connection is concerned.
-pub type Play = Box<dyn FnMut(Option<Role>, &mut Io<'_, Pair>, Happening<'_>) -> Flow>;
+pub(crate) type Play = Box<dyn FnMut(Option<Role>, &mut Io<'_, Pair>, Happening<'_>) -> Flow>;
 
-pub struct Pair {
+pub(crate) struct Pair {
     play: Play,
     codec: Lines,
     /// How often each connection was opened and closed: both must be one in the end.
@@ -35,7 +35,7 @@ pub struct Pair {
 }
 
 impl Pair {
-    pub fn new(
+    pub(crate) fn new(
         play: impl FnMut(Option<Role>, &mut Io<'_, Pair>, Happening<'_>) -> Flow + 'static,
     ) -> Self {
         Self {
@@ -97,7 +97,7 @@ impl Handler for Pair {
 }
 
 /// Settings for cases: short deadlines, and an end when nothing is left.
-pub fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options {
         linger: Duration::from_secs(2),
         drain: Duration::from_secs(2),
@@ -109,7 +109,7 @@ pub fn options() -> Options {
 
 /// Listens, makes `clients` connections to the listener, and turns until the loop ends. Each opened connection
 /// must have been closed exactly once.
-pub fn converse<N: Network>(
+pub(crate) fn converse<N: Network>(
     network: N,
     options: Options,
     clients: usize,
@@ -126,7 +126,7 @@ pub fn converse<N: Network>(
 }
 
 /// Turns until the loop ends, and checks the lives of its connections.
-pub fn finish<N: Network>(mut pair: EventLoop<Pair, N>) -> Stats {
+pub(crate) fn finish<N: Network>(mut pair: EventLoop<Pair, N>) -> Stats {
     let patience = Instant::now() + Duration::from_secs(60);
     while pair.turn(Some(Duration::from_secs(1))).unwrap() {
         assert!(
@@ -141,6 +141,6 @@ pub fn finish<N: Network>(mut pair: EventLoop<Pair, N>) -> Stats {
     pair.stats()
 }
 
-pub fn is_finished(closed: &Closed) -> bool {
+pub(crate) fn is_finished(closed: &Closed) -> bool {
     matches!(closed.cause, Cause::Finished) && closed.unsent == 0
 }
