@@ -10,7 +10,7 @@ use crate::network::kernel::Kernel;
 use crate::network::simulated::{Config, Limits, Random, World};
 use crate::network::{Interest, Network, Token, Trigger};
 
-const PROGRAMS: u64 = 400;
+const PROGRAMS: u64 = 1_000;
 const CALLS_MAX: usize = 30;
 /// The kernel may put a loopback packet off for a moment when the machine is busy. Only a difference that
 /// shows every time is one.
@@ -126,10 +126,10 @@ impl<N: Network> Run<N> {
         }
         let mut events: Vec<_> = std::iter::from_fn(|| self.network.next_event()).collect();
         events.sort_by_key(|event| event.token);
-        events
+        let texts = events
             .iter()
-            .map(|event| format!("{}: {:?}; ", event.token.0, event.readiness))
-            .collect()
+            .map(|event| format!("{}: {:?}", event.token.0, event.readiness));
+        texts.collect::<Vec<_>>().join("; ")
     }
 
     fn call(&mut self, call: Call) -> String {

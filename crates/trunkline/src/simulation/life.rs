@@ -246,7 +246,7 @@ impl Life {
         if self.is_wrong() {
             return;
         }
-        let took = self.world.elapsed() - begin;
+        let took = self.world.elapsed().saturating_sub(begin);
         // A wait may oversleep, and the last one counts.
         if took > DRAIN + Duration::from_secs(2) {
             self.wrong.push(format!("the drain took {took:?}"));

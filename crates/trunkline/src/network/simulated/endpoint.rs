@@ -276,13 +276,13 @@ impl Endpoint {
 
     /// `shutdown(SHUT_WR)`; the mark cannot arrive before `arrives`.
     pub(super) fn shutdown_write(&mut self, arrives: u64) -> io::Result<()> {
+        // Linux wakes whoever polls, even when the call fails.
+        self.changed = true;
         if self.phase != Phase::Open || self.is_over() {
             return Err(errors::NOT_CONNECTED.into());
         }
         if self.finish == Finish::NotYet {
             self.finish = Finish::OnItsWay(arrives);
-            // The mark makes the socket count as writable, and tells whoever waits for room.
-            self.changed = true;
         }
         Ok(())
     }
