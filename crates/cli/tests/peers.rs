@@ -134,10 +134,7 @@ fn talk(program: &str, peer: Peer, mechanism: &str) {
         }
     }
     // (The single process may still have been closing when the many came: so nothing about the peak.)
-    stop(
-        server,
-        &format!("echo: served {}, errors 0", 1 + PROCESSES),
-    );
+    stop(server, &format!("echo: served {}, errors 0", 1 + PROCESSES));
 }
 
 /// One process of a peer, with its input and output.
