@@ -44,7 +44,7 @@
 //! - A source without interest ([`Interest::NONE`]) is taken out of the kernel's set: it costs no wake-up, not even
 //!   when its peer hangs up.
 //! - A hang-up is no priority input: a source registered for [`Interest::PRIORITY`] alone wakes once for it at most,
-//!   and is not watched again until its interest is modified.
+//!   and is not watched again until its interest is modified, not even for an error that comes after the hang-up.
 //! - What can never block, such as a regular file or `/dev/null`, is always ready for reading and writing.
 //! - A hang-up that no wanted fact would report, which is one under [`Interest::PRIORITY`] alone, ends at most one
 //!   wait. From then on the source is not watched, not even for an error, until its interest is next modified:

@@ -483,7 +483,8 @@ impl<S: AsFd, T> Selector<S, T> {
 
     /// Watches a source no more that would be found at every wait from now on: its descriptor is not open, or it hung
     /// up and nobody asked about that, which only happens with an interest in priority alone. The latter is watched
-    /// again when its interest is modified; until then nothing is lost, for nothing more comes after a hang-up.
+    /// again when its interest is modified. Until then an error that follows the hang-up is not seen: `poll` cannot
+    /// leave out the one and keep the other, and here all mechanisms do as it does.
     #[cold]
     fn mute(&mut self, key: Key, readiness: Readiness) {
         let Some(registration) = self.registrations.get_mut(key) else {

@@ -18,6 +18,8 @@ pub mod network;
 mod options;
 mod remote;
 mod server;
+#[cfg(test)]
+mod simulation;
 mod timer;
 
 pub use client::Client;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub mod kernel;
-// pub mod simulated;
+pub mod simulated;
 
 pub use trunkline_selectors::{Interest, Readiness, Trigger};
 

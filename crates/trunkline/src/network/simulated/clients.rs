@@ -34,6 +34,8 @@ pub enum Ending {
     Close,
     /// Ends its stream when it has sent everything, and closes at the end of the other stream.
     HalfClose,
+    /// Sends everything, and closes when the other side has ended its stream: the other side decides.
+    WhenClosed,
     /// Closes when it has sent so many bytes, whatever it got.
     CloseAfter(usize),
     /// Resets when it has sent so many bytes.
@@ -128,7 +130,10 @@ impl EchoClient {
     pub fn random(random: &mut Random, bytes_max: usize) -> Self {
         let bytes = lines(random, bytes_max);
         let part = random.index(bytes.len() + 1);
-        let slow = Reading::Slow { bytes: 1 + random.index(100), pause: Duration::from_micros(random.below(3000)) };
+        let slow = Reading::Slow {
+            bytes: 1 + random.index(100),
+            pause: Duration::from_micros(random.below(3000)),
+        };
         let longest = *random.pick(&[2, 10, 1000, 10_000]);
         let pause = Duration::from_micros(*random.pick(&[0, 1, 100, 30_000]));
         let client = Self::new(bytes).in_cuts(1..longest, pause);
@@ -138,9 +143,20 @@ impl EchoClient {
             5 => client.ending(Ending::HalfClose).reading(slow),
             6 => client.reading(slow),
             7 => client.ending(Ending::CloseAfter(part)).lenient(),
-            8 => client.ending(Ending::ResetAfter(part)).reading(*random.pick(&[Reading::Eager, Reading::Never])).lenient(),
-            _ => client.ending(Ending::VanishAfter(part)).reading(*random.pick(&[slow, Reading::Never])).lenient(),
+            8 => client
+                .ending(Ending::ResetAfter(part))
+                .reading(*random.pick(&[Reading::Eager, Reading::Never]))
+                .lenient(),
+            _ => client
+                .ending(Ending::VanishAfter(part))
+                .reading(*random.pick(&[slow, Reading::Never]))
+                .lenient(),
         }
+    }
+
+    /// Whether it will fall silent without a word: only a deadline frees what it holds.
+    pub fn vanishes(&self) -> bool {
+        matches!(self.ending, Ending::VanishAfter(_))
     }
 
     fn step(&mut self, io: &mut PeerIo<'_>) {
@@ -152,7 +168,7 @@ impl EchoClient {
     fn send(&mut self, io: &mut PeerIo<'_>) {
         let stop = match self.ending {
             Ending::CloseAfter(stop) | Ending::ResetAfter(stop) | Ending::VanishAfter(stop) => stop,
-            Ending::Close | Ending::HalfClose => self.sends.len(),
+            Ending::Close | Ending::HalfClose | Ending::WhenClosed => self.sends.len(),
         };
         while self.state == State::Talking && self.sent < stop {
             let cut = io.random().between(self.cuts.clone()) as usize;
@@ -174,7 +190,7 @@ impl EchoClient {
     /// Everything that was to be sent is sent.
     fn leave(&mut self, io: &mut PeerIo<'_>) {
         match self.ending {
-            Ending::Close => return,
+            Ending::Close | Ending::WhenClosed => return,
             Ending::HalfClose => {
                 self.state = State::Ended;
                 let _ = io.shutdown_write();
@@ -210,19 +226,28 @@ impl EchoClient {
     fn check(&mut self, io: &mut PeerIo<'_>, bytes: &[u8]) {
         let expected = self.expects.get(self.got..self.got + bytes.len());
         if expected != Some(bytes) {
-            io.violation(format!("wrong bytes after {} of {} good ones: {bytes:?}", self.got, self.expects.len()));
+            io.violation(format!(
+                "wrong bytes after {} of {} good ones: {bytes:?}",
+                self.got,
+                self.expects.len()
+            ));
             self.state = State::Gone;
             return io.abort();
         }
         // Only an echo can be compared with what was sent so far.
         if self.expects == self.sends && self.got + bytes.len() > self.sent {
-            io.violation(format!("got {} bytes back, sent only {}", self.got + bytes.len(), self.sent));
+            io.violation(format!(
+                "got {} bytes back, sent only {}",
+                self.got + bytes.len(),
+                self.sent
+            ));
         }
         self.got += bytes.len();
     }
 
     fn end_of_stream(&mut self, io: &mut PeerIo<'_>) {
-        self.finished = self.state == State::Ended && self.got == self.expects.len();
+        let in_time = self.state == State::Ended || self.ending == Ending::WhenClosed;
+        self.finished = in_time && self.got == self.expects.len();
         self.state = State::Gone;
         io.close();
     }
@@ -276,7 +301,11 @@ impl Peer for EchoClient {
             self.sends.len(),
             self.got,
             self.expects.len(),
-            if self.state == State::Gone { "the other side ended it" } else { "nothing more came" },
+            if self.state == State::Gone {
+                "the other side ended it"
+            } else {
+                "nothing more came"
+            },
         ))
     }
 }

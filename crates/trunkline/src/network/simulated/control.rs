@@ -22,7 +22,11 @@ pub struct World(Rc<RefCell<State>>);
 
 impl fmt::Debug for World {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("World").field("elapsed", &self.elapsed()).field("calls", &self.calls()).finish()
+        formatter
+            .debug_struct("World")
+            .field("elapsed", &self.elapsed())
+            .field("calls", &self.calls())
+            .finish()
     }
 }
 
@@ -76,9 +80,21 @@ impl World {
         next.is_some()
     }
 
+    /// Whether nothing will ever happen any more unless a network does something.
+    pub fn is_quiet(&self) -> bool {
+        self.0.borrow().next_time().is_none()
+    }
+
     /// A peer that connects to `address` after `delay`.
-    pub fn connect(&self, address: SocketAddr, delay: Duration, peer: impl Peer + 'static) -> PeerId {
-        self.0.borrow_mut().seat_connecting(Box::new(peer), address, delay)
+    pub fn connect(
+        &self,
+        address: SocketAddr,
+        delay: Duration,
+        peer: impl Peer + 'static,
+    ) -> PeerId {
+        self.0
+            .borrow_mut()
+            .seat_connecting(Box::new(peer), address, delay)
     }
 
     /// `count` peers that connect to `address` at random times within `span`.
@@ -92,7 +108,8 @@ impl World {
         let mut state = self.0.borrow_mut();
         (0..count)
             .map(|_| {
-                let delay = Duration::from_nanos(state.random.below(nanoseconds(span).saturating_add(1)));
+                let delay =
+                    Duration::from_nanos(state.random.below(nanoseconds(span).saturating_add(1)));
                 let peer = Box::new(make(&mut state.random));
                 state.seat_connecting(peer, address, delay)
             })
@@ -112,8 +129,16 @@ impl World {
         if state.listeners.contains_key(&address) {
             return Err(errors::ADDRESS_IN_USE.into());
         }
-        let make = Some(Box::new(move |random: &mut Random| Box::new(make(random)) as Box<dyn Peer>) as _);
-        state.listeners.insert(address, Listener { backlog_max: 0, queue: VecDeque::new(), make });
+        let make =
+            Some(Box::new(move |random: &mut Random| Box::new(make(random)) as Box<dyn Peer>) as _);
+        state.listeners.insert(
+            address,
+            Listener {
+                backlog_max: 0,
+                queue: VecDeque::new(),
+                make,
+            },
+        );
         Ok(())
     }
 
@@ -139,19 +164,30 @@ impl World {
 
     /// Descriptors open now in all networks: listeners, streams and reserves.
     pub fn open_descriptors(&self) -> usize {
-        self.0.borrow().tables.iter().map(|table| table.open().count()).sum()
+        self.0
+            .borrow()
+            .tables
+            .iter()
+            .map(|table| table.open().count())
+            .sum()
     }
 
     /// Streams open now in all networks.
     pub fn open_streams(&self) -> usize {
         let state = self.0.borrow();
         let open = state.tables.iter().flat_map(super::table::Table::open);
-        open.filter(|(_, descriptor)| matches!(descriptor.kind, Kind::Stream(_))).count()
+        open.filter(|(_, descriptor)| matches!(descriptor.kind, Kind::Stream(_)))
+            .count()
     }
 
     /// Streams that were still open when their network was dropped: descriptors a program has leaked.
     pub fn left_open(&self) -> usize {
-        self.0.borrow().tables.iter().map(|table| table.left_open).sum()
+        self.0
+            .borrow()
+            .tables
+            .iter()
+            .map(|table| table.left_open)
+            .sum()
     }
 
     /// The fingerprint of all calls and their results so far. The same configuration and the same program give
@@ -190,7 +226,10 @@ impl World {
         let state = self.0.borrow();
         let mut wrong = state.violations.clone();
         for (id, seat) in &state.seats {
-            let injured = seat.injured || seat.endpoint.is_some_and(|endpoint| state.injured.contains(&endpoint));
+            let injured = seat.injured
+                || seat
+                    .endpoint
+                    .is_some_and(|endpoint| state.injured.contains(&endpoint));
             if let Some(Err(text)) = seat.peer.as_ref().map(|peer| peer.at_rest(injured)) {
                 wrong.push(format!("peer {id}: {text}"));
             }

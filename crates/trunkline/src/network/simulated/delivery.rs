@@ -22,9 +22,21 @@ impl State {
     pub(super) fn collect(&mut self, table: usize, batch: &mut VecDeque<Pending>) {
         batch.clear();
         let open: Vec<_> = self.tables[table].open().collect();
+        // One at most: with one for each of many streams no wait would ever sleep, and no time pass.
+        let extra = self.random.chance(self.config.faults.extra_edge);
+        let extra = (extra && !open.is_empty()).then(|| self.random.index(open.len()));
+        if let Some((_, descriptor)) = extra.map(|index| open[index])
+            && let Kind::Stream(id) = descriptor.kind
+            && let Some(endpoint) = self.endpoints.get_mut(&id)
+        {
+            endpoint.changed = true;
+        }
         for (socket, descriptor) in &open {
             if let Some(polled) = self.ready(descriptor) {
-                batch.push_back(Pending { socket: *socket, polled });
+                batch.push_back(Pending {
+                    socket: *socket,
+                    polled,
+                });
             }
         }
         self.add_spurious(&open, batch);
@@ -41,18 +53,20 @@ impl State {
     }
 
     /// Whether this descriptor is to be reported now, and for what.
-    fn ready(&mut self, descriptor: &Descriptor) -> Option<Polled> {
+    fn ready(&self, descriptor: &Descriptor) -> Option<Polled> {
         let polled = match descriptor.kind {
             Kind::Reserve => return None,
             Kind::Listener(address) => {
-                let waiting = self.listeners.get(&address).is_some_and(|listener| !listener.queue.is_empty());
+                let waiting = self
+                    .listeners
+                    .get(&address)
+                    .is_some_and(|listener| !listener.queue.is_empty());
                 waiting.then(Polled::input)?
             }
             Kind::Stream(id) => {
-                let extra = self.random.chance(self.config.faults.extra_edge);
                 let edge = self.config.trigger == Trigger::Edge;
-                let endpoint = self.endpoints.get_mut(&id)?;
-                if edge && !endpoint.changed && !extra {
+                let endpoint = self.endpoints.get(&id)?;
+                if edge && !endpoint.changed {
                     return None;
                 }
                 endpoint.poll()
@@ -71,14 +85,23 @@ impl State {
 
     /// An edge is used up only by the report: what a fault has cut from the batch comes again.
     fn reported(&mut self, table: usize, socket: SimulatedSocket) {
-        let Some(Kind::Stream(id)) = self.tables[table].get(socket).map(|descriptor| descriptor.kind) else { return };
+        let Some(Kind::Stream(id)) = self.tables[table]
+            .get(socket)
+            .map(|descriptor| descriptor.kind)
+        else {
+            return;
+        };
         if let Some(endpoint) = self.endpoints.get_mut(&id) {
             endpoint.changed = false;
             endpoint.starved |= !endpoint.is_roomy();
         }
     }
 
-    fn add_spurious(&mut self, open: &[(SimulatedSocket, Descriptor)], batch: &mut VecDeque<Pending>) {
+    fn add_spurious(
+        &mut self,
+        open: &[(SimulatedSocket, Descriptor)],
+        batch: &mut VecDeque<Pending>,
+    ) {
         if open.is_empty() || !self.random.chance(self.config.faults.spurious) {
             return;
         }
@@ -94,14 +117,28 @@ impl State {
     }
 
     /// The next event whose socket is still the same one and still wants it.
-    pub(super) fn next_event(&mut self, table: usize, batch: &mut VecDeque<Pending>) -> Option<Event> {
+    pub(super) fn next_event(
+        &mut self,
+        table: usize,
+        batch: &mut VecDeque<Pending>,
+    ) -> Option<Event> {
         loop {
             let pending = batch.pop_front()?;
-            let Some(descriptor) = self.tables[table].get(pending.socket).copied() else { continue };
+            let Some(descriptor) = self.tables[table].get(pending.socket).copied() else {
+                continue;
+            };
             if let Some(readiness) = pending.polled.readiness(self.interest(&descriptor)) {
                 let about = pending.socket.bits();
-                self.trace.call(self.clock(), "event", about, i64::from(pending.polled.bits()));
-                return Some(Event { token: descriptor.token, readiness });
+                self.trace.call(
+                    self.clock(),
+                    "event",
+                    about,
+                    i64::from(pending.polled.bits()),
+                );
+                return Some(Event {
+                    token: descriptor.token,
+                    readiness,
+                });
             }
         }
     }

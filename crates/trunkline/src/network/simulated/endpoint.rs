@@ -88,13 +88,23 @@ impl Polled {
         let read = interest.contains(Interest::READ);
         let write = interest.contains(Interest::WRITE);
         let table = [
-            (read && has(Self::IN | Self::HUP | Self::ERR | Self::RDHUP), Readiness::READABLE),
-            (write && has(Self::OUT | Self::HUP | Self::ERR), Readiness::WRITABLE),
+            (
+                read && has(Self::IN | Self::HUP | Self::ERR | Self::RDHUP),
+                Readiness::READABLE,
+            ),
+            (
+                write && has(Self::OUT | Self::HUP | Self::ERR),
+                Readiness::WRITABLE,
+            ),
             (read && has(Self::RDHUP | Self::HUP), Readiness::READ_CLOSED),
             (write && has(Self::HUP), Readiness::WRITE_CLOSED),
             (!interest.is_empty() && has(Self::ERR), Readiness::ERROR),
         ];
-        table.iter().filter(|(applies, _)| *applies).map(|(_, readiness)| *readiness).reduce(|all, one| all | one)
+        table
+            .iter()
+            .filter(|(applies, _)| *applies)
+            .map(|(_, readiness)| *readiness)
+            .reduce(|all, one| all | one)
     }
 }
 
@@ -128,7 +138,13 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     /// An endpoint at `local` that talks to `remote`, with buffers of `send_max` and `receive_max` bytes.
-    pub(super) fn new(owner: Owner, local: SocketAddr, remote: SocketAddr, send_max: usize, receive_max: usize) -> Self {
+    pub(super) fn new(
+        owner: Owner,
+        local: SocketAddr,
+        remote: SocketAddr,
+        send_max: usize,
+        receive_max: usize,
+    ) -> Self {
         Self {
             owner,
             phase: Phase::Connecting,
@@ -207,11 +223,20 @@ impl Endpoint {
         if let Some(error) = self.error.take() {
             return Err(error.into());
         }
-        if self.phase == Phase::Dead { Ok(0) } else { Err(errors::WOULD_BLOCK.into()) }
+        if self.phase == Phase::Dead {
+            Ok(0)
+        } else {
+            Err(errors::WOULD_BLOCK.into())
+        }
     }
 
     /// `writev(2)` of at most `most` bytes, which cannot arrive before `arrives`.
-    pub(super) fn write(&mut self, buffers: &[IoSlice<'_>], most: usize, arrives: u64) -> io::Result<usize> {
+    pub(super) fn write(
+        &mut self,
+        buffers: &[IoSlice<'_>],
+        most: usize,
+        arrives: u64,
+    ) -> io::Result<usize> {
         if let Some(error) = self.error.take() {
             return Err(error.into());
         }
@@ -228,7 +253,8 @@ impl Endpoint {
             return Err(errors::WOULD_BLOCK.into());
         }
         let length = offered.min(room).min(most);
-        self.outgoing.extend(buffers.iter().flat_map(|buffer| buffer.iter()).take(length));
+        self.outgoing
+            .extend(buffers.iter().flat_map(|buffer| buffer.iter()).take(length));
         self.push_segment(Segment { arrives, length });
         Ok(length)
     }

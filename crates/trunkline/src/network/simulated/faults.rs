@@ -52,7 +52,11 @@ impl Faults {
     pub fn from_seed(seed: u64) -> Self {
         let mut random = Random::new(seed ^ 0xfa17_5eed);
         let mut rate = |highest: f64| {
-            if random.chance(0.5) { highest * f64::from(random.below(1000) as u32 + 1) / 1000.0 } else { 0.0 }
+            if random.chance(0.5) {
+                highest * f64::from(random.below(1000) as u32 + 1) / 1000.0
+            } else {
+                0.0
+            }
         };
         Self {
             short_read: rate(0.9),
@@ -76,7 +80,10 @@ impl Faults {
 
     /// Whether a connection may be cut although both of its ends behave.
     pub fn can_break_connections(&self) -> bool {
-        self.reset > 0.0 || self.broken_pipe > 0.0 || self.accept_aborted > 0.0 || self.connect_failed > 0.0
+        self.reset > 0.0
+            || self.broken_pipe > 0.0
+            || self.accept_aborted > 0.0
+            || self.connect_failed > 0.0
     }
 }
 
@@ -142,12 +149,26 @@ pub struct Config {
 impl Config {
     /// A quiet world: nothing goes wrong, ample room, level-triggered.
     pub fn calm(seed: u64) -> Self {
-        Self { seed, trigger: Trigger::Level, limits: Limits::default(), faults: Faults::none() }
+        Self {
+            seed,
+            trigger: Trigger::Level,
+            limits: Limits::default(),
+            faults: Faults::none(),
+        }
     }
 
     /// A hostile world: trigger, limits and faults all follow from `seed`.
     pub fn from_seed(seed: u64) -> Self {
-        let trigger = if Random::new(seed ^ 0x7216).chance(0.5) { Trigger::Level } else { Trigger::Edge };
-        Self { seed, trigger, limits: Limits::from_seed(seed), faults: Faults::from_seed(seed) }
+        let trigger = if Random::new(seed ^ 0x7216).chance(0.5) {
+            Trigger::Level
+        } else {
+            Trigger::Edge
+        };
+        Self {
+            seed,
+            trigger,
+            limits: Limits::from_seed(seed),
+            faults: Faults::from_seed(seed),
+        }
     }
 }

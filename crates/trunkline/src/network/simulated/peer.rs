@@ -67,10 +67,22 @@ pub(super) struct Seat {
 
 impl State {
     /// Seats a peer that will connect to `address` after `delay`.
-    pub(super) fn seat_connecting(&mut self, peer: Box<dyn Peer>, address: SocketAddr, delay: Duration) -> PeerId {
+    pub(super) fn seat_connecting(
+        &mut self,
+        peer: Box<dyn Peer>,
+        address: SocketAddr,
+        delay: Duration,
+    ) -> PeerId {
         let id = self.next_id();
         let peer = Some(peer);
-        let seat = Seat { peer, address, endpoint: None, connected: false, notified: false, injured: false };
+        let seat = Seat {
+            peer,
+            address,
+            endpoint: None,
+            connected: false,
+            notified: false,
+            injured: false,
+        };
         self.seats.insert(id, seat);
         self.schedule(nanoseconds(delay), Action::Peer(id, Call::Start));
         PeerId(id)
@@ -79,17 +91,28 @@ impl State {
     /// Seats a peer that has accepted the connection whose end is `endpoint`.
     pub(super) fn seat_accepted(&mut self, peer: Box<dyn Peer>, endpoint: EndpointId) {
         let id = self.next_id();
-        let Some(held) = self.endpoints.get_mut(&endpoint) else { return };
+        let Some(held) = self.endpoints.get_mut(&endpoint) else {
+            return;
+        };
         held.owner = Owner::Peer(id);
         let address = held.remote;
         let endpoint = Some(endpoint);
-        let seat = Seat { peer: Some(peer), address, endpoint, connected: false, notified: true, injured: false };
+        let seat = Seat {
+            peer: Some(peer),
+            address,
+            endpoint,
+            connected: false,
+            notified: true,
+            injured: false,
+        };
         self.seats.insert(id, seat);
         self.schedule(0, Action::Peer(id, Call::Ready));
     }
 
     pub(super) fn call_peer(&mut self, id: u64, call: Call) {
-        let Some(seat) = self.seats.get_mut(&id) else { return };
+        let Some(seat) = self.seats.get_mut(&id) else {
+            return;
+        };
         let address = seat.address;
         match call {
             Call::Start => {
@@ -110,15 +133,23 @@ impl State {
 
     /// Finds out what has changed, and tells it in the order a program would see it.
     fn call_ready(&mut self, id: u64) {
-        let Some(seat) = self.seats.get_mut(&id) else { return };
-        let Some(endpoint_id) = seat.endpoint else { return };
+        let Some(seat) = self.seats.get_mut(&id) else {
+            return;
+        };
+        let Some(endpoint_id) = seat.endpoint else {
+            return;
+        };
         seat.injured |= self.injured.contains(&endpoint_id);
-        let Some(endpoint) = self.endpoints.get_mut(&endpoint_id) else { return };
+        let Some(endpoint) = self.endpoints.get_mut(&endpoint_id) else {
+            return;
+        };
         if endpoint.phase != Phase::Connecting && !seat.connected && endpoint.error.is_none() {
             seat.connected = true;
             self.with_peer(id, |peer, io| peer.connected(io));
         }
-        let Some(endpoint) = self.endpoints.get_mut(&endpoint_id) else { return };
+        let Some(endpoint) = self.endpoints.get_mut(&endpoint_id) else {
+            return;
+        };
         match endpoint.error.take() {
             Some(error) => self.with_peer(id, |peer, io| peer.failed(io, error.into())),
             None => self.with_peer(id, |peer, io| peer.ready(io)),
@@ -126,7 +157,9 @@ impl State {
     }
 
     fn with_peer(&mut self, id: u64, call: impl FnOnce(&mut dyn Peer, &mut PeerIo<'_>)) {
-        let Some(mut peer) = self.seats.get_mut(&id).and_then(|seat| seat.peer.take()) else { return };
+        let Some(mut peer) = self.seats.get_mut(&id).and_then(|seat| seat.peer.take()) else {
+            return;
+        };
         call(peer.as_mut(), &mut PeerIo { state: self, id });
         if let Some(seat) = self.seats.get_mut(&id) {
             seat.peer = Some(peer);
@@ -153,16 +186,22 @@ impl PeerIo<'_> {
 
     /// Whether the peer still holds its connection.
     pub fn is_open(&self) -> bool {
-        self.endpoint().is_some_and(|id| self.state.endpoints.contains_key(&id))
+        self.endpoint()
+            .is_some_and(|id| self.state.endpoints.contains_key(&id))
     }
 
     /// The other side's address.
     pub fn remote(&self) -> Option<SocketAddr> {
-        self.endpoint().and_then(|id| self.state.endpoints.get(&id)).map(|endpoint| endpoint.remote)
+        self.endpoint()
+            .and_then(|id| self.state.endpoints.get(&id))
+            .map(|endpoint| endpoint.remote)
     }
 
     fn endpoint(&self) -> Option<EndpointId> {
-        self.state.seats.get(&self.id).and_then(|seat| seat.endpoint)
+        self.state
+            .seats
+            .get(&self.id)
+            .and_then(|seat| seat.endpoint)
     }
 
     /// Reads what has arrived; 0 is the end of the stream.
@@ -171,7 +210,11 @@ impl PeerIo<'_> {
     /// `WouldBlock` when nothing is there, and what a closed or reset connection says.
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let id = self.endpoint().ok_or(io::ErrorKind::NotConnected)?;
-        let endpoint = self.state.endpoints.get_mut(&id).ok_or(io::ErrorKind::NotConnected)?;
+        let endpoint = self
+            .state
+            .endpoints
+            .get_mut(&id)
+            .ok_or(io::ErrorKind::NotConnected)?;
         let length = endpoint.read(buffer)?;
         self.state.window_opened(id);
         Ok(length)
@@ -185,7 +228,11 @@ impl PeerIo<'_> {
         let id = self.endpoint().ok_or(io::ErrorKind::NotConnected)?;
         let delay = self.state.latency();
         let arrives = self.state.clock() + delay;
-        let endpoint = self.state.endpoints.get_mut(&id).ok_or(io::ErrorKind::NotConnected)?;
+        let endpoint = self
+            .state
+            .endpoints
+            .get_mut(&id)
+            .ok_or(io::ErrorKind::NotConnected)?;
         let length = endpoint.write(&[IoSlice::new(bytes)], usize::MAX, arrives)?;
         self.state.schedule(delay, Action::Arrive(id));
         Ok(length)
@@ -199,7 +246,11 @@ impl PeerIo<'_> {
         let id = self.endpoint().ok_or(io::ErrorKind::NotConnected)?;
         let delay = self.state.latency();
         let arrives = self.state.clock() + delay;
-        let endpoint = self.state.endpoints.get_mut(&id).ok_or(io::ErrorKind::NotConnected)?;
+        let endpoint = self
+            .state
+            .endpoints
+            .get_mut(&id)
+            .ok_or(io::ErrorKind::NotConnected)?;
         endpoint.shutdown_write(arrives)?;
         self.state.schedule(delay, Action::Arrive(id));
         Ok(())
@@ -228,7 +279,10 @@ impl PeerIo<'_> {
 
     /// Calls [`Peer::timer`] with `token` after `delay`.
     pub fn after(&mut self, delay: Duration, token: u64) {
-        self.state.schedule(nanoseconds(delay), Action::Peer(self.id, Call::Timer(token)));
+        self.state.schedule(
+            nanoseconds(delay),
+            Action::Peer(self.id, Call::Timer(token)),
+        );
     }
 
     /// Notes that the other side broke a promise.

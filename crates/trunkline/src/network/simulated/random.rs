@@ -60,7 +60,8 @@ impl Random {
         if probability <= 0.0 {
             return false;
         }
-        probability >= 1.0 || f64::from((self.next_u64() >> 32) as u32) < probability * 4_294_967_296.0
+        probability >= 1.0
+            || f64::from((self.next_u64() >> 32) as u32) < probability * 4_294_967_296.0
     }
 
     /// One of `items`.

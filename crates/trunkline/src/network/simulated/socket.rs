@@ -33,7 +33,12 @@ impl Simulated {
             state.tables.push(Table::default());
             state.tables.len() - 1
         };
-        Self { state, table, batch: VecDeque::new(), woken: Arc::default() }
+        Self {
+            state,
+            table,
+            batch: VecDeque::new(),
+            woken: Arc::default(),
+        }
     }
 
     /// Runs one call: lets it happen, then whatever is due because of it, and notes both.
@@ -47,7 +52,9 @@ impl Simulated {
         let mut state = self.state.borrow_mut();
         let result = body(&mut state, self.table);
         let clock = state.clock();
-        state.trace.call(clock, name, about, outcome(&result, value));
+        state
+            .trace
+            .call(clock, name, about, outcome(&result, value));
         state.progress += u64::from(result.is_ok());
         state.settle();
         result
@@ -57,10 +64,13 @@ impl Simulated {
 impl Drop for Simulated {
     fn drop(&mut self) {
         // While a panic unwinds out of the world itself there is nothing to clean up.
-        let Ok(mut state) = self.state.try_borrow_mut() else { return };
+        let Ok(mut state) = self.state.try_borrow_mut() else {
+            return;
+        };
         let open: Vec<_> = state.tables[self.table].open().collect();
         for (socket, descriptor) in open {
-            state.tables[self.table].left_open += usize::from(matches!(descriptor.kind, Kind::Stream(_)));
+            state.tables[self.table].left_open +=
+                usize::from(matches!(descriptor.kind, Kind::Stream(_)));
             state.tables[self.table].close(socket);
             state.release(descriptor.kind, false);
         }
@@ -78,105 +88,163 @@ impl Network for Simulated {
         self.state.borrow().config.trigger
     }
 
-    fn listen(&mut self, address: SocketAddr, backlog: u32, token: Token) -> io::Result<(SimulatedSocket, SocketAddr)> {
-        self.call("listen", u64::from(address.port()), |_| 0, |state, table| {
-            let address = match address.port() {
-                0 => SocketAddr::new(address.ip(), state.free_listening_port()),
-                _ => address,
-            };
-            if state.listeners.contains_key(&address) {
-                return Err(errors::ADDRESS_IN_USE.into());
-            }
-            let socket = state.open(table, Kind::Listener(address), token, Interest::READ)?;
-            let backlog_max = backlog.min(state.config.limits.backlog) as usize;
-            state.listeners.insert(address, Listener { backlog_max, queue: VecDeque::new(), make: None });
-            Ok((socket, address))
-        })
+    fn listen(
+        &mut self,
+        address: SocketAddr,
+        backlog: u32,
+        token: Token,
+    ) -> io::Result<(SimulatedSocket, SocketAddr)> {
+        self.call(
+            "listen",
+            u64::from(address.port()),
+            |_| 0,
+            |state, table| {
+                let address = match address.port() {
+                    0 => SocketAddr::new(address.ip(), state.free_listening_port()),
+                    _ => address,
+                };
+                if state.listeners.contains_key(&address) {
+                    return Err(errors::ADDRESS_IN_USE.into());
+                }
+                let socket = state.open(table, Kind::Listener(address), token, Interest::READ)?;
+                let backlog_max = backlog.min(state.config.limits.backlog) as usize;
+                state.listeners.insert(
+                    address,
+                    Listener {
+                        backlog_max,
+                        queue: VecDeque::new(),
+                        make: None,
+                    },
+                );
+                Ok((socket, address))
+            },
+        )
     }
 
-    fn accept(&mut self, listener: SimulatedSocket, token: Token) -> io::Result<(SimulatedSocket, SocketAddr)> {
+    fn accept(
+        &mut self,
+        listener: SimulatedSocket,
+        token: Token,
+    ) -> io::Result<(SimulatedSocket, SocketAddr)> {
         let value = |accepted: &(SimulatedSocket, SocketAddr)| accepted.0.bits().cast_signed();
-        self.call("accept", listener.bits(), value, |state, table| state.accept(table, listener, token))
+        self.call("accept", listener.bits(), value, |state, table| {
+            state.accept(table, listener, token)
+        })
     }
 
     fn connect(&mut self, address: SocketAddr, token: Token) -> io::Result<SimulatedSocket> {
         let value = |socket: &SimulatedSocket| socket.bits().cast_signed();
-        self.call("connect", u64::from(address.port()), value, |state, table| {
-            if state.random.chance(state.config.faults.connect_failed) {
-                return Err(errors::ADDRESS_NOT_AVAILABLE.into());
-            }
-            let local = state.ephemeral_address(address);
-            let id = state.add_endpoint(Owner::Network, local, address);
-            let opened = state.open(table, Kind::Stream(id), token, Interest::WRITE);
-            match opened {
-                Ok(_) => state.request(id),
-                Err(_) => drop(state.endpoints.remove(&id)),
-            }
-            opened
-        })
+        self.call(
+            "connect",
+            u64::from(address.port()),
+            value,
+            |state, table| {
+                if state.random.chance(state.config.faults.connect_failed) {
+                    return Err(errors::ADDRESS_NOT_AVAILABLE.into());
+                }
+                let local = state.ephemeral_address(address);
+                let id = state.add_endpoint(Owner::Network, local, address);
+                let opened = state.open(table, Kind::Stream(id), token, Interest::WRITE);
+                match opened {
+                    Ok(_) => state.request(id),
+                    Err(_) => drop(state.endpoints.remove(&id)),
+                }
+                opened
+            },
+        )
     }
 
     fn connected(&mut self, socket: SimulatedSocket) -> io::Result<bool> {
-        self.call("connected", socket.bits(), |done| i64::from(*done), |state, table| {
-            let id = state.stream(table, socket, "connected");
-            let endpoint = state.endpoint(id);
-            match endpoint.error.take() {
-                Some(error) => Err(error.into()),
-                None => Ok(endpoint.phase == Phase::Open),
-            }
-        })
+        self.call(
+            "connected",
+            socket.bits(),
+            |done| i64::from(*done),
+            |state, table| {
+                let id = state.stream(table, socket, "connected");
+                let endpoint = state.endpoint(id);
+                match endpoint.error.take() {
+                    Some(error) => Err(error.into()),
+                    None => Ok(endpoint.phase == Phase::Open),
+                }
+            },
+        )
     }
 
     fn read(&mut self, socket: SimulatedSocket, buffer: &mut [u8]) -> io::Result<usize> {
-        self.call("read", socket.bits(), |length: &usize| length.cast_signed() as i64, |state, table| {
-            let id = state.stream(table, socket, "read");
-            let most = state.read_faults(id, buffer.len())?;
-            let length = state.endpoint(id).read(&mut buffer[..most])?;
-            state.window_opened(id);
-            Ok(length)
-        })
+        self.call(
+            "read",
+            socket.bits(),
+            |length: &usize| length.cast_signed() as i64,
+            |state, table| {
+                let id = state.stream(table, socket, "read");
+                let most = state.read_faults(id, buffer.len())?;
+                let length = state.endpoint(id).read(&mut buffer[..most])?;
+                state.window_opened(id);
+                Ok(length)
+            },
+        )
     }
 
     fn write(&mut self, socket: SimulatedSocket, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.call("write", socket.bits(), |length: &usize| length.cast_signed() as i64, |state, table| {
-            let id = state.stream(table, socket, "write");
-            let offered = buffers.iter().map(|buffer| buffer.len()).sum();
-            let most = state.write_faults(id, offered)?;
-            let delay = state.latency();
-            let arrives = state.clock() + delay;
-            let length = state.endpoint(id).write(buffers, most, arrives)?;
-            state.schedule(delay, Action::Arrive(id));
-            Ok(length)
-        })
+        self.call(
+            "write",
+            socket.bits(),
+            |length: &usize| length.cast_signed() as i64,
+            |state, table| {
+                let id = state.stream(table, socket, "write");
+                let offered = buffers.iter().map(|buffer| buffer.len()).sum();
+                let most = state.write_faults(id, offered)?;
+                let delay = state.latency();
+                let arrives = state.clock() + delay;
+                let length = state.endpoint(id).write(buffers, most, arrives)?;
+                state.schedule(delay, Action::Arrive(id));
+                Ok(length)
+            },
+        )
     }
 
     fn shutdown_write(&mut self, socket: SimulatedSocket) -> io::Result<()> {
-        self.call("shutdown_write", socket.bits(), |()| 0, |state, table| {
-            let id = state.stream(table, socket, "shutdown_write");
-            let delay = state.latency();
-            let arrives = state.clock() + delay;
-            state.endpoint(id).shutdown_write(arrives)?;
-            state.schedule(delay, Action::Arrive(id));
-            Ok(())
-        })
+        self.call(
+            "shutdown_write",
+            socket.bits(),
+            |()| 0,
+            |state, table| {
+                let id = state.stream(table, socket, "shutdown_write");
+                let delay = state.latency();
+                let arrives = state.clock() + delay;
+                state.endpoint(id).shutdown_write(arrives)?;
+                state.schedule(delay, Action::Arrive(id));
+                Ok(())
+            },
+        )
     }
 
     fn close(&mut self, socket: SimulatedSocket) {
-        let _ = self.call("close", socket.bits(), |()| 0, |state, table| {
-            let kind = state.descriptor(table, socket, "close").kind;
-            state.tables[table].close(socket);
-            state.release(kind, false);
-            Ok(())
-        });
+        let _ = self.call(
+            "close",
+            socket.bits(),
+            |()| 0,
+            |state, table| {
+                let kind = state.descriptor(table, socket, "close").kind;
+                state.tables[table].close(socket);
+                state.release(kind, false);
+                Ok(())
+            },
+        );
     }
 
     fn abort(&mut self, socket: SimulatedSocket) {
-        let _ = self.call("abort", socket.bits(), |()| 0, |state, table| {
-            let kind = state.descriptor(table, socket, "abort").kind;
-            state.tables[table].close(socket);
-            state.release(kind, true);
-            Ok(())
-        });
+        let _ = self.call(
+            "abort",
+            socket.bits(),
+            |()| 0,
+            |state, table| {
+                let kind = state.descriptor(table, socket, "abort").kind;
+                state.tables[table].close(socket);
+                state.release(kind, true);
+                Ok(())
+            },
+        );
     }
 
     fn set_interest(&mut self, socket: SimulatedSocket, interest: Interest) {
@@ -186,28 +254,39 @@ impl Network for Simulated {
         if !(edge && matches!(descriptor.kind, Kind::Stream(_))) {
             descriptor.interest = interest;
         }
-        let bits = i64::from(interest.contains(Interest::READ)) | i64::from(interest.contains(Interest::WRITE)) << 1;
+        let bits = i64::from(interest.contains(Interest::READ))
+            | i64::from(interest.contains(Interest::WRITE)) << 1;
         let clock = state.clock();
         state.trace.call(clock, "set_interest", socket.bits(), bits);
     }
 
     fn hold_reserve(&mut self) -> io::Result<()> {
-        self.call("hold_reserve", 0, |()| 0, |state, table| {
-            if state.tables[table].reserve.is_none() {
-                let socket = state.open(table, Kind::Reserve, Token(0), Interest::NONE)?;
-                state.tables[table].reserve = Some(socket);
-            }
-            Ok(())
-        })
+        self.call(
+            "hold_reserve",
+            0,
+            |()| 0,
+            |state, table| {
+                if state.tables[table].reserve.is_none() {
+                    let socket = state.open(table, Kind::Reserve, Token(0), Interest::NONE)?;
+                    state.tables[table].reserve = Some(socket);
+                }
+                Ok(())
+            },
+        )
     }
 
     fn release_reserve(&mut self) {
-        let _ = self.call("release_reserve", 0, |()| 0, |state, table| {
-            if let Some(socket) = state.tables[table].reserve.take() {
-                state.tables[table].close(socket);
-            }
-            Ok(())
-        });
+        let _ = self.call(
+            "release_reserve",
+            0,
+            |()| 0,
+            |state, table| {
+                if let Some(socket) = state.tables[table].reserve.take() {
+                    state.tables[table].close(socket);
+                }
+                Ok(())
+            },
+        );
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
@@ -217,12 +296,19 @@ impl Network for Simulated {
         let deadline = timeout.map(|timeout| state.clock().saturating_add(nanoseconds(timeout)));
         let result = state.wait(self.table, deadline, &mut self.batch, &self.woken);
         let clock = state.clock();
-        state.trace.call(clock, "wait", self.batch.len() as u64, outcome(&result, |woken| i64::from(*woken)));
+        state.trace.call(
+            clock,
+            "wait",
+            self.batch.len() as u64,
+            outcome(&result, |woken| i64::from(*woken)),
+        );
         result
     }
 
     fn next_event(&mut self) -> Option<Event> {
-        self.state.borrow_mut().next_event(self.table, &mut self.batch)
+        self.state
+            .borrow_mut()
+            .next_event(self.table, &mut self.batch)
     }
 
     fn waker(&self) -> Wake {
@@ -232,7 +318,13 @@ impl Network for Simulated {
 }
 
 impl State {
-    fn open(&mut self, table: usize, kind: Kind, token: Token, interest: Interest) -> io::Result<SimulatedSocket> {
+    fn open(
+        &mut self,
+        table: usize,
+        kind: Kind,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<SimulatedSocket> {
         if !self.tables[table].has_room(self.config.limits.descriptors) {
             return Err(errors::OUT_OF_DESCRIPTORS.into());
         }
@@ -241,10 +333,17 @@ impl State {
 
     /// The endpoint of an open socket, which lives as long as the socket.
     fn endpoint(&mut self, id: EndpointId) -> &mut super::endpoint::Endpoint {
-        self.endpoints.get_mut(&id).expect("an open socket has an endpoint")
+        self.endpoints
+            .get_mut(&id)
+            .expect("an open socket has an endpoint")
     }
 
-    fn accept(&mut self, table: usize, listener: SimulatedSocket, token: Token) -> io::Result<(SimulatedSocket, SocketAddr)> {
+    fn accept(
+        &mut self,
+        table: usize,
+        listener: SimulatedSocket,
+        token: Token,
+    ) -> io::Result<(SimulatedSocket, SocketAddr)> {
         let Kind::Listener(address) = self.descriptor(table, listener, "accept").kind else {
             panic!("simulated network: accept of stream {listener:?}");
         };
@@ -253,8 +352,13 @@ impl State {
             return Err(errors::OUT_OF_DESCRIPTORS.into());
         }
         self.accept_faults()?;
-        let queue = self.listeners.get_mut(&address).map(|listener| &mut listener.queue);
-        let Some(id) = queue.and_then(VecDeque::pop_front) else { return Err(errors::WOULD_BLOCK.into()) };
+        let queue = self
+            .listeners
+            .get_mut(&address)
+            .map(|listener| &mut listener.queue);
+        let Some(id) = queue.and_then(VecDeque::pop_front) else {
+            return Err(errors::WOULD_BLOCK.into());
+        };
         if self.random.chance(self.config.faults.accept_aborted) {
             self.cut(id, false);
             self.endpoints.remove(&id);
@@ -270,8 +374,11 @@ impl State {
 
     fn accept_faults(&mut self) -> io::Result<()> {
         if self.random.chance(self.config.faults.accept_exhausted) {
-            let shortages =
-                [errors::OUT_OF_DESCRIPTORS, errors::SYSTEM_OUT_OF_DESCRIPTORS, errors::OUT_OF_BUFFERS];
+            let shortages = [
+                errors::OUT_OF_DESCRIPTORS,
+                errors::SYSTEM_OUT_OF_DESCRIPTORS,
+                errors::OUT_OF_BUFFERS,
+            ];
             return Err((*self.random.pick(&shortages)).into());
         }
         if self.random.chance(self.config.faults.would_block) {
@@ -287,7 +394,11 @@ impl State {
             return Err(self.block(id));
         }
         let possible = wanted.min(self.endpoint(id).received.len());
-        Ok(if short { self.shorten(id, possible).min(wanted) } else { wanted })
+        Ok(if short {
+            self.shorten(id, possible).min(wanted)
+        } else {
+            wanted
+        })
     }
 
     /// Says how many bytes a write may take.
@@ -299,7 +410,11 @@ impl State {
         if would_block {
             return Err(self.block(id));
         }
-        Ok(if short { self.shorten(id, offered) } else { usize::MAX })
+        Ok(if short {
+            self.shorten(id, offered)
+        } else {
+            usize::MAX
+        })
     }
 
     fn stream_faults(&mut self, id: EndpointId, short: f64) -> Faulty {
@@ -309,8 +424,12 @@ impl State {
         if self.random.chance(self.config.faults.reset) {
             self.cut(id, false);
         }
-        let would_block = self.endpoints[&id].phase == Phase::Open && self.random.chance(self.config.faults.would_block);
-        Faulty { would_block, short: self.random.chance(short) }
+        let would_block = self.endpoints[&id].phase == Phase::Open
+            && self.random.chance(self.config.faults.would_block);
+        Faulty {
+            would_block,
+            short: self.random.chance(short),
+        }
     }
 
     /// "Would block" for no reason: as if the reason came and went, so the way out is reported as a change.
@@ -346,12 +465,18 @@ impl State {
                 return self.not_spinning(table).map(|()| woken);
             }
             match (self.next_time(), deadline) {
-                (Some(next), _) if deadline.is_none_or(|deadline| next <= deadline) => self.move_clock(next),
+                (Some(next), _) if deadline.is_none_or(|deadline| next <= deadline) => {
+                    self.move_clock(next);
+                }
                 (_, Some(deadline)) => {
                     self.sleep_until(deadline);
                     return Ok(false);
                 }
-                (_, None) => return Err(io::Error::other("simulated network: nothing can ever happen again")),
+                (_, None) => {
+                    return Err(io::Error::other(
+                        "simulated network: nothing can ever happen again",
+                    ));
+                }
             }
         }
     }
@@ -364,7 +489,11 @@ impl State {
     }
 
     fn sleep_until(&mut self, deadline: u64) {
-        let late = if self.random.chance(self.config.faults.oversleep) { self.random.below(50_000_000) } else { 0 };
+        let late = if self.random.chance(self.config.faults.oversleep) {
+            self.random.below(50_000_000)
+        } else {
+            0
+        };
         self.move_clock(deadline.saturating_add(late));
     }
 }

@@ -75,20 +75,38 @@ impl Table {
     }
 
     /// Opens the lowest free number.
-    pub(super) fn open_lowest(&mut self, kind: Kind, token: Token, interest: Interest) -> SimulatedSocket {
+    pub(super) fn open_lowest(
+        &mut self,
+        kind: Kind,
+        token: Token,
+        interest: Interest,
+    ) -> SimulatedSocket {
         self.serial += 1;
-        let descriptor = Descriptor { serial: self.serial, kind, token, interest };
-        let index = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
+        let descriptor = Descriptor {
+            serial: self.serial,
+            kind,
+            token,
+            interest,
+        };
+        let index = self
+            .slots
+            .iter()
+            .position(Option::is_none)
+            .unwrap_or(self.slots.len());
         if index == self.slots.len() {
             self.slots.push(None);
         }
         self.slots[index] = Some(descriptor);
-        SimulatedSocket { number: (index + FIRST_NUMBER) as u32, serial: self.serial }
+        SimulatedSocket {
+            number: (index + FIRST_NUMBER) as u32,
+            serial: self.serial,
+        }
     }
 
     fn slot(&mut self, socket: SimulatedSocket) -> Option<&mut Option<Descriptor>> {
         let slot = self.slots.get_mut(socket.number as usize - FIRST_NUMBER)?;
-        slot.is_some_and(|descriptor| descriptor.serial == socket.serial).then_some(slot)
+        slot.is_some_and(|descriptor| descriptor.serial == socket.serial)
+            .then_some(slot)
     }
 
     /// The descriptor, if it is still the one that `socket` names.
@@ -105,7 +123,13 @@ impl Table {
         self.slots.iter().enumerate().filter_map(|(index, slot)| {
             let descriptor = (*slot)?;
             let number = (index + FIRST_NUMBER) as u32;
-            Some((SimulatedSocket { number, serial: descriptor.serial }, descriptor))
+            Some((
+                SimulatedSocket {
+                    number,
+                    serial: descriptor.serial,
+                },
+                descriptor,
+            ))
         })
     }
 }
@@ -115,7 +139,12 @@ impl State {
     ///
     /// # Panics
     /// When it was closed: its number may already be somebody else's, so the caller has a bug.
-    pub(super) fn descriptor(&mut self, table: usize, socket: SimulatedSocket, call: &str) -> &mut Descriptor {
+    pub(super) fn descriptor(
+        &mut self,
+        table: usize,
+        socket: SimulatedSocket,
+        call: &str,
+    ) -> &mut Descriptor {
         if self.tables[table].get(socket).is_none() {
             let text = format!("{call} of socket {socket:?}, which is closed");
             self.violation(text.as_str());
@@ -128,10 +157,17 @@ impl State {
     ///
     /// # Panics
     /// When `socket` was closed or is a listener.
-    pub(super) fn stream(&mut self, table: usize, socket: SimulatedSocket, call: &str) -> EndpointId {
+    pub(super) fn stream(
+        &mut self,
+        table: usize,
+        socket: SimulatedSocket,
+        call: &str,
+    ) -> EndpointId {
         match self.descriptor(table, socket, call).kind {
             Kind::Stream(endpoint) => endpoint,
-            Kind::Listener(_) | Kind::Reserve => panic!("simulated network: {call} of listener {socket:?}"),
+            Kind::Listener(_) | Kind::Reserve => {
+                panic!("simulated network: {call} of listener {socket:?}")
+            }
         }
     }
 
@@ -145,7 +181,11 @@ impl State {
                 let listener = self.listeners.remove(&address);
                 for endpoint in listener.into_iter().flat_map(|listener| listener.queue) {
                     // The kernel resets what nobody has accepted; its peers lose what they have sent.
-                    if let Some(other) = self.endpoints.get(&endpoint).and_then(|endpoint| endpoint.other) {
+                    if let Some(other) = self
+                        .endpoints
+                        .get(&endpoint)
+                        .and_then(|endpoint| endpoint.other)
+                    {
                         self.injured.insert(other);
                     }
                     self.abort_endpoint(endpoint);

@@ -16,7 +16,11 @@ pub(super) struct Trace {
 
 impl Trace {
     pub(super) fn new() -> Self {
-        Self { hash: 0xcbf2_9ce4_8422_2325, calls: 0, log: None }
+        Self {
+            hash: 0xcbf2_9ce4_8422_2325,
+            calls: 0,
+            log: None,
+        }
     }
 
     /// FNV-1a over everything recorded.

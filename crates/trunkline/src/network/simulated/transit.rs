@@ -17,14 +17,20 @@ impl State {
     }
 
     pub(super) fn request_arrives(&mut self, client: EndpointId, attempt: u32) {
-        let Some((local, remote)) = self.endpoints.get(&client).map(|endpoint| (endpoint.local, endpoint.remote)) else {
+        let Some((local, remote)) = self
+            .endpoints
+            .get(&client)
+            .map(|endpoint| (endpoint.local, endpoint.remote))
+        else {
             return;
         };
         let delay = self.latency();
         let Some(address) = self.listening_at(remote) else {
             return self.schedule(delay, Action::Reset(client));
         };
-        let Some(listener) = self.listeners.get_mut(&address) else { return };
+        let Some(listener) = self.listeners.get_mut(&address) else {
+            return;
+        };
         if let Some(make) = &mut listener.make {
             let peer = make(&mut self.random);
             let server = self.add_endpoint(Owner::Nobody, remote, local);
@@ -45,9 +51,16 @@ impl State {
     /// The backlog is full: the request was dropped, and its sender tries again later.
     fn request_again(&mut self, client: EndpointId, attempt: u32) {
         if attempt < REQUEST_ATTEMPTS {
-            self.schedule(SECOND << attempt, Action::Request { client, attempt: attempt + 1 });
+            self.schedule(
+                SECOND << attempt,
+                Action::Request {
+                    client,
+                    attempt: attempt + 1,
+                },
+            );
         } else if let Some(endpoint) = self.endpoints.get_mut(&client) {
             endpoint.reset(errors::TIMED_OUT);
+            self.injured.insert(client);
             self.notify(client);
         }
     }
@@ -75,7 +88,9 @@ impl State {
     /// Whatever `from` has sent and is due arrives, as far as there is room.
     pub(super) fn arrive(&mut self, from: EndpointId) {
         let now = self.clock();
-        let Some(mut sender) = self.endpoints.remove(&from) else { return };
+        let Some(mut sender) = self.endpoints.remove(&from) else {
+            return;
+        };
         let keep = self.arrive_from(&mut sender, now);
         let (starved, changed) = (sender.starved, sender.changed);
         if starved && sender.is_roomy() {
@@ -93,10 +108,16 @@ impl State {
 
     /// Says whether the sender lives on.
     fn arrive_from(&mut self, sender: &mut Endpoint, now: u64) -> bool {
-        let Some(other) = sender.other.filter(|_| sender.phase == Phase::Open) else { return true };
+        let Some(other) = sender.other.filter(|_| sender.phase == Phase::Open) else {
+            return true;
+        };
         self.establish(other);
-        let due: usize =
-            sender.segments.iter().take_while(|segment| segment.arrives <= now).map(|segment| segment.length).sum();
+        let due: usize = sender
+            .segments
+            .iter()
+            .take_while(|segment| segment.arrives <= now)
+            .map(|segment| segment.length)
+            .sum();
         match self.endpoints.get_mut(&other) {
             Some(receiver) if receiver.phase == Phase::Dead => return true,
             Some(receiver) if receiver.owner != Owner::Nobody => {
@@ -113,7 +134,8 @@ impl State {
             }
             _ => {}
         }
-        let finished = sender.outgoing.is_empty() && matches!(sender.finish, Finish::OnItsWay(time) if time <= now);
+        let finished = sender.outgoing.is_empty()
+            && matches!(sender.finish, Finish::OnItsWay(time) if time <= now);
         if finished {
             sender.finish = Finish::Arrived;
             if let Some(receiver) = self.endpoints.get_mut(&other) {
@@ -128,7 +150,9 @@ impl State {
     }
 
     pub(super) fn reset_arrives(&mut self, target: EndpointId) {
-        let Some(endpoint) = self.endpoints.get_mut(&target) else { return };
+        let Some(endpoint) = self.endpoints.get_mut(&target) else {
+            return;
+        };
         if endpoint.reset(errors::REFUSED) {
             if endpoint.owner == Owner::Nobody {
                 self.endpoints.remove(&target);
@@ -141,7 +165,13 @@ impl State {
     /// Bytes were read from `reader`: what waited for room may arrive.
     pub(super) fn window_opened(&mut self, reader: EndpointId) {
         let now = self.clock();
-        let Some(other) = self.endpoints.get(&reader).and_then(|endpoint| endpoint.other) else { return };
+        let Some(other) = self
+            .endpoints
+            .get(&reader)
+            .and_then(|endpoint| endpoint.other)
+        else {
+            return;
+        };
         let waiting = self
             .endpoints
             .get(&other)
@@ -156,7 +186,13 @@ impl State {
     /// A fault: what is on its way to `reader` arrives before its time.
     pub(super) fn hurry(&mut self, reader: EndpointId) {
         let now = self.clock();
-        let Some(other) = self.endpoints.get(&reader).and_then(|endpoint| endpoint.other) else { return };
+        let Some(other) = self
+            .endpoints
+            .get(&reader)
+            .and_then(|endpoint| endpoint.other)
+        else {
+            return;
+        };
         if let Some(sender) = self.endpoints.get_mut(&other) {
             for segment in &mut sender.segments {
                 segment.arrives = segment.arrives.min(now);
@@ -171,7 +207,9 @@ impl State {
     /// `close(2)`: with unread bytes it is a reset, otherwise what was written is delivered, then the end.
     pub(super) fn close_endpoint(&mut self, id: EndpointId) {
         let arrives = self.clock() + self.latency();
-        let Some(endpoint) = self.endpoints.get_mut(&id) else { return };
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
         if endpoint.phase != Phase::Open || !endpoint.received.is_empty() {
             return self.abort_endpoint(id);
         }
@@ -191,7 +229,9 @@ impl State {
 
     /// Closes with a reset: what has not arrived is lost.
     pub(super) fn abort_endpoint(&mut self, id: EndpointId) {
-        let Some(endpoint) = self.endpoints.remove(&id) else { return };
+        let Some(endpoint) = self.endpoints.remove(&id) else {
+            return;
+        };
         let alive = endpoint.phase != Phase::Dead && !endpoint.is_over();
         if let Some(other) = endpoint.other.filter(|_| alive) {
             let delay = self.latency();
@@ -201,7 +241,9 @@ impl State {
 
     /// A fault: the connection is cut from outside. The owner of either end may have lost something.
     pub(super) fn cut(&mut self, id: EndpointId, broken_pipe: bool) {
-        let Some(endpoint) = self.endpoints.get_mut(&id) else { return };
+        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+            return;
+        };
         if endpoint.phase != Phase::Open || !endpoint.reset(errors::RESET) {
             return;
         }
@@ -219,7 +261,9 @@ impl State {
 
     /// Tells the peer that holds `id`, if any, that something has changed.
     pub(super) fn notify(&mut self, id: EndpointId) {
-        let Some(Owner::Peer(peer)) = self.endpoints.get(&id).map(|endpoint| endpoint.owner) else { return };
+        let Some(Owner::Peer(peer)) = self.endpoints.get(&id).map(|endpoint| endpoint.owner) else {
+            return;
+        };
         if let Some(seat) = self.seats.get_mut(&peer)
             && !seat.notified
         {

@@ -107,7 +107,11 @@ impl State {
 
     /// An address on `like`'s host for a connecting socket.
     pub(super) fn ephemeral_address(&mut self, like: SocketAddr) -> SocketAddr {
-        self.next_port = if self.next_port == u16::MAX { 40_000 } else { self.next_port + 1 };
+        self.next_port = if self.next_port == u16::MAX {
+            40_000
+        } else {
+            self.next_port + 1
+        };
         SocketAddr::new(like.ip(), self.next_port)
     }
 
@@ -118,10 +122,21 @@ impl State {
     }
 
     /// Adds an endpoint between two addresses.
-    pub(super) fn add_endpoint(&mut self, owner: Owner, local: SocketAddr, remote: SocketAddr) -> EndpointId {
+    pub(super) fn add_endpoint(
+        &mut self,
+        owner: Owner,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> EndpointId {
         let id = EndpointId(self.next_id());
         let limits = &self.config.limits;
-        let endpoint = Endpoint::new(owner, local, remote, limits.send_buffer.max(1), limits.receive_buffer.max(1));
+        let endpoint = Endpoint::new(
+            owner,
+            local,
+            remote,
+            limits.send_buffer.max(1),
+            limits.receive_buffer.max(1),
+        );
         self.endpoints.insert(id, endpoint);
         id
     }
@@ -132,14 +147,19 @@ impl State {
             SocketAddr::V4(_) => SocketAddr::from(([0, 0, 0, 0], address.port())),
             SocketAddr::V6(_) => SocketAddr::from(([0_u16; 8], address.port())),
         };
-        [address, wildcard].into_iter().find(|address| self.listeners.contains_key(address))
+        [address, wildcard]
+            .into_iter()
+            .find(|address| self.listeners.contains_key(address))
     }
 
     /// How long one transmission takes, in nanoseconds.
     pub(super) fn latency(&mut self) -> u64 {
         let latency = nanoseconds(self.config.limits.latency);
         if self.random.chance(self.config.faults.jitter) {
-            return latency + self.random.below(nanoseconds(self.config.limits.jitter).saturating_add(1));
+            return latency
+                + self
+                    .random
+                    .below(nanoseconds(self.config.limits.jitter).saturating_add(1));
         }
         latency
     }
@@ -148,7 +168,11 @@ impl State {
     pub(super) fn schedule(&mut self, delay: u64, action: Action) {
         self.sequence += 1;
         let time = self.clock.saturating_add(delay);
-        self.queue.push(Reverse(Scheduled { time, sequence: self.sequence, action }));
+        self.queue.push(Reverse(Scheduled {
+            time,
+            sequence: self.sequence,
+            action,
+        }));
     }
 
     /// When the next thing happens.
@@ -186,7 +210,9 @@ impl State {
                 self.perform(scheduled.action);
             }
         }
-        panic!("simulated network: a million things happened at one time; a peer is in an endless loop");
+        panic!(
+            "simulated network: a million things happened at one time; a peer is in an endless loop"
+        );
     }
 
     fn perform(&mut self, action: Action) {
@@ -203,7 +229,8 @@ impl State {
     pub(super) fn violation(&mut self, text: impl Into<String>) {
         let text = text.into();
         self.trace.note(&text);
-        self.violations.push(format!("at {:?}: {text}", Duration::from_nanos(self.clock)));
+        self.violations
+            .push(format!("at {:?}: {text}", Duration::from_nanos(self.clock)));
     }
 }
 
