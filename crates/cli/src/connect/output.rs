@@ -43,7 +43,7 @@ impl Output {
     }
 
     /// Shows the rest: nothing more will come from this server.
-    pub(crate) fn ended(&self, mut unfinished: Unfinished) -> io::Result<()> {
+    pub(crate) fn ended(mut unfinished: Unfinished) -> io::Result<()> {
         if unfinished.line.is_empty() {
             return Ok(());
         }

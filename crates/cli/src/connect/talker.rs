@@ -163,7 +163,7 @@ impl Handler for Talker {
     fn closed(&mut self, unfinished: Unfinished, io: &mut Io<'_, Self>, closed: Closed) {
         self.members.remove(&io.id());
         self.lost += closed.unsent;
-        let shown = self.output.ended(unfinished);
+        let shown = Output::ended(unfinished);
         self.check_output(io, shown);
         match closed.cause {
             // Reset by ourselves, after standard input or output had failed.

@@ -1,5 +1,6 @@
 //! `trunkline serve`: every service on a thread of its own, until a signal.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -117,10 +118,10 @@ fn summary(service: Service, stats: &Stats) -> String {
         stats.peak_open
     );
     if stats.refused > 0 {
-        line += &format!(", refused {}", stats.refused);
+        let _ = write!(line, ", refused {}", stats.refused);
     }
     if stats.dropped > 0 {
-        line += &format!(", messages dropped {}", stats.dropped);
+        let _ = write!(line, ", messages dropped {}", stats.dropped);
     }
     line
 }

@@ -1,6 +1,7 @@
 //! One line on standard error when a connection opens, and one when it ends: `--verbose`.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use trunkline::{Closed, ConnectionId, Handler, Io};
@@ -44,10 +45,10 @@ impl Log {
         };
         let mut line = format!("{}: {peer} {}", self.service, describe(&closed.cause));
         if closed.unsent > 0 {
-            line += &format!(", {} bytes not sent", closed.unsent);
+            let _ = write!(line, ", {} bytes not sent", closed.unsent);
         }
         if closed.unread > 0 {
-            line += &format!(", {} bytes not used", closed.unread);
+            let _ = write!(line, ", {} bytes not used", closed.unread);
         }
         say(&format!("{line} ({} open)", peers.len()));
     }
