@@ -16,7 +16,7 @@ macro_rules! settings {
                 "What happens to a new client at the maximum, or out of descriptors.");
             crate::builder::setting!(backlog: u32, backlog, "Connections the kernel may hold before we accept them.");
             crate::builder::setting!(high_watermark: usize, high_watermark_bytes,
-                "Outgoing bytes above which a connection's own input pauses.");
+                "Outgoing bytes above which an accepted connection's own input pauses, and `send` says so on any.");
             crate::builder::setting!(low_watermark: usize, low_watermark_bytes, "Outgoing bytes at which it resumes.");
             crate::builder::setting!(hard_limit: usize, hard_limit_bytes,
                 "Outgoing bytes that a connection's queue never exceeds.");

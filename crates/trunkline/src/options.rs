@@ -34,7 +34,7 @@ pub struct Options {
     pub when_full: WhenFull,
     /// Connections the kernel may hold for us before we accept them.
     pub backlog: u32,
-    /// Outgoing bytes above which a connection's own input pauses.
+    /// Outgoing bytes above which an accepted connection's own input pauses, and `send` says so on any.
     pub high_watermark_bytes: usize,
     /// Outgoing bytes at which it resumes.
     pub low_watermark_bytes: usize,

@@ -105,7 +105,15 @@ impl Connection {
     /// May a frame be handed to the handler now?
     #[inline]
     pub(crate) fn takes_frames(&self) -> bool {
-        self.phase == Phase::Open && !self.paused && !self.above_high
+        self.phase == Phase::Open && !self.paused && !self.held_back_by_output()
+    }
+
+    /// Does its own output hold back its input? Of a connection we accepted, whose peer asks more than it
+    /// listens to. Not of one we made: there the output is our own doing, and not to read while the server
+    /// cannot send would leave both sides waiting for each other.
+    #[inline]
+    fn held_back_by_output(&self) -> bool {
+        self.above_high && self.role == Role::Accepted
     }
 
     /// Is input discarded?

@@ -267,7 +267,12 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                 self.core.stats.connected += 1;
                 self.opened(id);
             }
-            Ok(false) => {}
+            Ok(false) => {
+                // Nothing may be written yet, whatever the event seemed to say.
+                if let Some(connection) = self.core.connections.get_mut(id.0) {
+                    connection.writable = false;
+                }
+            }
             Err(error) => self.connect_failed(id, Operation::Connect, error),
         }
     }

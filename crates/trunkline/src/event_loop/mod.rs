@@ -197,10 +197,6 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             return;
         };
         let readiness = event.readiness;
-        if connection.phase == Phase::Connecting {
-            self.connecting_ready(id);
-            return;
-        }
         let ending = readiness.is_read_closed()
             || readiness.is_write_closed()
             || readiness.is_error()
@@ -208,7 +204,12 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         connection.readable |= readiness.is_readable() || ending;
         connection.writable |= readiness.is_writable() || ending;
         connection.read_to_the_end |= ending || readiness.is_priority();
-        self.serve(id);
+        if connection.phase == Phase::Connecting {
+            // With edge triggers the peer's first bytes may be told of in this very event, and never again.
+            self.connecting_ready(id);
+        } else {
+            self.serve(id);
+        }
     }
 
     fn serve_next_ready(&mut self) {

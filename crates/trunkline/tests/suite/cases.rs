@@ -196,9 +196,10 @@ pub(crate) fn a3_a_peer_that_never_reads_costs_bounded_memory<N: Network>(networ
         linger: Duration::from_millis(20),
         ..options()
     };
-    let mut reader = None;
+    let (mut reader, mut over) = (None, false);
     converse(network, bounded, 1, move |role, io, happening| {
         match (role, happening) {
+            (CLIENT, Happening::Open) if over => io.abort(),
             (CLIENT, Happening::Open) => {
                 reader = Some(io.id());
                 io.pause();
@@ -222,7 +223,12 @@ pub(crate) fn a3_a_peer_that_never_reads_costs_bounded_memory<N: Network>(networ
                 }
             }
             // Paused, it does not hear of the reset.
-            (SERVER, Happening::Closed(_)) => io.abort_connection(reader.unwrap()),
+            (SERVER, Happening::Closed(_)) => {
+                over = true;
+                reader
+                    .into_iter()
+                    .for_each(|reader| io.abort_connection(reader));
+            }
             _ => {}
         }
         Flow::Continue
