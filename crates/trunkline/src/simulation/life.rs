@@ -351,7 +351,12 @@ fn live(seed: u64) -> (Vec<String>, u64) {
 
 /// As [`live`]; a panic is a failure like any other.
 pub(super) fn failures(seed: u64) -> (Vec<String>, u64) {
-    catch_unwind(AssertUnwindSafe(|| live(seed))).unwrap_or_else(|panic| {
+    caught(|| live(seed))
+}
+
+/// Makes a panic one more thing that went wrong.
+pub(super) fn caught(life: impl FnOnce() -> (Vec<String>, u64)) -> (Vec<String>, u64) {
+    catch_unwind(AssertUnwindSafe(life)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         (vec![format!("panic: {}", text.unwrap_or_default())], 0)
@@ -364,21 +369,26 @@ fn number(variable: &str) -> Option<u64> {
         .and_then(|text| text.parse().ok())
 }
 
-#[test]
-fn an_echo_server_keeps_its_promises_whatever_happens() {
+/// Runs the first `seeds` seeds, or those that the environment names; the first that fails says how to
+/// replay it.
+pub(super) fn each_seed(seeds: u64, test: &str, life: impl Fn(u64) -> Vec<String>) {
     let seeds = match number("TRUNKLINE_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("TRUNKLINE_SEEDS").unwrap_or(SEEDS),
+        None => 0..number("TRUNKLINE_SEEDS").unwrap_or(seeds),
     };
     for seed in seeds {
-        let (wrong, _) = failures(seed);
-        let replay =
-            format!("TRUNKLINE_SEED={seed} cargo test -p trunkline --lib whatever_happens");
+        let wrong = life(seed);
+        let replay = format!("TRUNKLINE_SEED={seed} cargo test -p trunkline --lib {test}");
         assert!(
             wrong.is_empty(),
             "seed {seed}: {wrong:#?}\nreplay: {replay}"
         );
     }
+}
+
+#[test]
+fn an_echo_server_keeps_its_promises_whatever_happens() {
+    each_seed(SEEDS, "whatever_happens", |seed| failures(seed).0);
 }
 
 #[test]
