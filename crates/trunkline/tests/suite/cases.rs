@@ -225,9 +225,9 @@ pub(crate) fn a3_a_peer_that_never_reads_costs_bounded_memory<N: Network>(networ
             // Paused, it does not hear of the reset.
             (SERVER, Happening::Closed(_)) => {
                 over = true;
-                reader
-                    .into_iter()
-                    .for_each(|reader| io.abort_connection(reader));
+                if let Some(reader) = reader {
+                    io.abort_connection(reader);
+                }
             }
             _ => {}
         }
