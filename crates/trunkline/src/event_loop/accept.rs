@@ -87,6 +87,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             let socket = listener.socket;
             let full = self.core.connections.len() >= self.core.options.connections_max;
             if full && self.core.options.when_full == WhenFull::Wait {
+                // The end of one of our connections resumes it.
                 self.pause_accepting();
                 return false;
             }
@@ -109,6 +110,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                         self.core.stats.accept_errors += 1;
                         if !self.refuse_one(index) {
                             self.pause_accepting();
+                            self.retry_accepting_later();
                             return false;
                         }
                     }
@@ -193,18 +195,29 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     /// Leaves new clients in the backlog, without being told of them again and again.
     fn pause_accepting(&mut self) {
-        if self.accepting == Accepting::Paused {
-            return;
-        }
         self.accepting = Accepting::Paused;
         self.watch_listeners(Interest::NONE);
-        let deadline = self.core.deadline(RETRY_ACCEPT);
-        self.core.timers.insert(deadline, Due::RetryAccept);
+    }
+
+    /// Others may free descriptors and nobody tells us: one timer looks again.
+    fn retry_accepting_later(&mut self) {
+        if self.retry_accept.is_none() {
+            let deadline = self.core.deadline(RETRY_ACCEPT);
+            self.retry_accept = Some(self.core.timers.insert(deadline, Due::RetryAccept));
+        }
+    }
+
+    pub(super) fn retry_accepting(&mut self) {
+        self.retry_accept = None;
+        self.resume_accepting();
     }
 
     pub(super) fn resume_accepting(&mut self) {
         if self.accepting == Accepting::Paused && !planted(Mutant::AcceptLostAfterDescriptors) {
             self.accepting = Accepting::Yes;
+            if let Some(timer) = self.retry_accept.take() {
+                self.core.timers.cancel(timer);
+            }
             self.watch_listeners(Interest::READ);
         }
     }

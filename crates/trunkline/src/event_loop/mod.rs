@@ -20,7 +20,7 @@ use crate::network::kernel::Kernel;
 use crate::network::{Event, Network, Token};
 use crate::options::{Options, Stats};
 use crate::remote::Remote;
-use crate::timer::Timers;
+use crate::timer::{TimerId, Timers};
 
 mod accept;
 mod serve;
@@ -52,6 +52,8 @@ pub struct EventLoop<H: Handler, N: Network = Kernel> {
     sessions: Vec<Option<Session<H, N::Socket>>>,
     listeners: Vec<Listener<N::Socket>>,
     accepting: Accepting,
+    /// Set while descriptors have run out.
+    retry_accept: Option<TimerId>,
     addresses: Vec<SocketAddr>,
     /// Connections with more to do than the last turn's budget allowed.
     ready: VecDeque<ConnectionId>,
@@ -88,6 +90,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             sessions: Vec::new(),
             listeners: Vec::new(),
             accepting: Accepting::Yes,
+            retry_accept: None,
             addresses: Vec::new(),
             ready: VecDeque::new(),
             touched: Vec::new(),
@@ -261,13 +264,13 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                     let error = std::io::ErrorKind::TimedOut.into();
                     self.connect_failed(id, Operation::Connect, error);
                 }
-                Due::RetryAccept => self.resume_accepting(),
+                Due::RetryAccept => self.retry_accepting(),
                 Due::Drain => self.core.stopping = Stopping::Killed,
             }
         }
     }
 
-    fn next_due(&mut self) -> Option<(crate::timer::TimerId, Due)> {
+    fn next_due(&mut self) -> Option<(TimerId, Due)> {
         let (timer, _, due) = self.core.timers.expire(self.core.now)?;
         Some((timer, due))
     }
