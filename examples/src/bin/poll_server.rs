@@ -65,24 +65,23 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Takes one client; when more are waiting, the listener is ready again at the next `select`.
+/// Takes every client that waits: one for each `poll` would be slow, and the backlog would overflow.
 fn accept(selector: &mut Clients, listening: Key) -> Result<(), Box<dyn Error>> {
-    let Some(Socket::Listener(listener)) = selector.source(listening) else {
-        return Ok(());
-    };
-    let Ok((stream, peer)) = listener.accept() else {
-        return Ok(()); // it gave up before we came
-    };
-    stream.set_nonblocking(true)?;
-    let connection = Connection {
-        peer,
-        queue: Queue::new(QUEUE_BYTES_MAX),
-    };
-    selector.register(
-        Socket::Client(stream),
-        Interest::READ | Interest::PRIORITY,
-        connection,
-    )?;
+    while let Some(Socket::Listener(listener)) = selector.source(listening) {
+        let (stream, peer) = match listener.accept() {
+            Ok(accepted) => accepted,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => continue, // it gave up
+            Err(error) => return Err(error.into()),
+        };
+        stream.set_nonblocking(true)?;
+        let connection = Connection {
+            peer,
+            queue: Queue::new(QUEUE_BYTES_MAX),
+        };
+        let interest = Interest::READ | Interest::PRIORITY;
+        selector.register(Socket::Client(stream), interest, connection)?;
+    }
     Ok(())
 }
 
