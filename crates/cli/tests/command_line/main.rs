@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod connecting;
+mod exhaustion;
 mod services;
 mod stopping;
 mod support;

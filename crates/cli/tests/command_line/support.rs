@@ -64,11 +64,14 @@ pub(crate) struct Serving {
 impl Serving {
     /// Starts `trunkline serve` with these arguments, and waits until it listens on that many addresses.
     pub(crate) fn start(arguments: &[&str], address_count: usize) -> Self {
-        let mut child = trunkline(&["serve"])
-            .args(arguments)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = trunkline(&["serve"]);
+        command.args(arguments);
+        Self::start_command(command, address_count)
+    }
+
+    /// Starts this command, which must become a `trunkline serve`.
+    pub(crate) fn start_command(mut command: Command, address_count: usize) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let lines = lines_of(child.stderr.take().unwrap());
         let mut serving = Self {
             child,
@@ -102,6 +105,15 @@ impl Serving {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// The processor time it has used, in the kernel's ticks.
+    pub(crate) fn cpu_ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // proc(5): the name, in parentheses, is the second field; utime and stime are the 14th and 15th.
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        let times = fields.split(' ').skip(11).take(2);
+        times.map(|ticks| ticks.parse::<u64>().unwrap()).sum()
     }
 
     /// Waits for the end; gives the exit status and the lines not read yet.
@@ -176,6 +188,20 @@ impl Client {
 
     pub(crate) fn finish(&mut self) {
         self.reader.get_ref().shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Whether nothing comes for so long.
+    pub(crate) fn hears_nothing_for(&mut self, duration: Duration) -> bool {
+        self.reader
+            .get_ref()
+            .set_read_timeout(Some(duration))
+            .unwrap();
+        let result = self.reader.fill_buf().map(<[u8]>::len);
+        self.reader
+            .get_ref()
+            .set_read_timeout(Some(PATIENCE))
+            .unwrap();
+        matches!(result, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
     }
 
     /// The next line, without its end; empty at the end of the stream.
