@@ -2,6 +2,8 @@
 
 #[path = "suite/cases.rs"]
 mod cases;
+#[path = "suite/every_operation.rs"]
+mod every_operation;
 #[path = "suite/pair.rs"]
 mod pair;
 
@@ -31,7 +33,7 @@ macro_rules! suite {
 
             #[test]
             fn a11_every_operation_from_every_callback() {
-                crate::cases::a11_every_operation_from_every_callback(|| $network);
+                crate::every_operation::a11_every_operation_from_every_callback(|| $network);
             }
         }
     )* };
