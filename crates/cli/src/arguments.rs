@@ -24,10 +24,11 @@ pub(crate) enum Command {
 /// Serve one or many services until Ctrl-C.
 ///
 /// Words alternate: a service, then the addresses it listens on. `trunkline serve` alone is the echo service on
-/// 127.0.0.1:10001. Each service runs on one thread, however many connections it has.
+/// 127.0.0.1:10001; a second service without an address takes 10002, and so on. Each service runs on one thread,
+/// however many connections it has.
 ///
-/// The first Ctrl-C (or SIGTERM) stops accepting and lets open connections finish what is under way; the second one
-/// stops at once.
+/// The first Ctrl-C (or SIGTERM) stops accepting and lets open connections finish what is under way, for at most ten
+/// seconds; the second one stops at once.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Services:
@@ -51,7 +52,7 @@ pub(crate) struct ServeArguments {
     pub(crate) mechanism: Option<String>,
 
     /// Connections open at once in each service, such as 500 or 10k; further clients wait until there is room.
-    #[arg(long, value_name = "NUMBER", value_parser = count)]
+    #[arg(long, value_name = "NUMBER", value_parser = count, allow_negative_numbers = true)]
     pub(crate) max_connections: Option<usize>,
 
     /// Say on standard error when a connection opens and how it ends.
@@ -106,9 +107,20 @@ fn wrong_usage(error: &clap::Error) -> Failure {
     let what = what.strip_prefix("error: ").unwrap_or(&what);
     let tip = rendered
         .lines()
-        .find_map(|line| line.trim().strip_prefix("tip: "));
+        .find_map(|line| line.trim().strip_prefix("tip: "))
+        // To be told how to pass a mistyped option as a word helps nobody here: no word begins with a hyphen.
+        .filter(|tip| !tip.starts_with("to pass "));
+    let help = rendered
+        .lines()
+        .find_map(|line| line.strip_prefix("Usage: "))
+        .map(|usage| {
+            let is_name = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
+            let names: Vec<_> = usage.split(' ').take_while(is_name).collect();
+            format!("`{} --help` shows what can be typed", names.join(" "))
+        });
+    let hint = tip.map(str::to_owned).or(help);
     Failure::usage(format!("wrong usage: {what}"))
-        .with_hint(tip.unwrap_or("`trunkline --help` shows what can be typed"))
+        .with_hint(hint.unwrap_or_else(|| "`trunkline --help` shows what can be typed".to_owned()))
 }
 
 /// A number, perhaps with `k` (thousand) or `m` (million) behind it.

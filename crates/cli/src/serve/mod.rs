@@ -110,15 +110,19 @@ fn wait_for(ended: &Receiver<Ended>, remotes: &[Remote<Infallible>]) -> Option<F
 }
 
 fn summary(service: Service, stats: &Stats) -> String {
-    let errors = stats.failed + stats.accept_errors;
     let mut line = format!(
-        "{}: served {}, errors {errors}, peak {}",
+        "{}: served {}, errors {}, peak {}",
         service.name(),
         stats.accepted,
+        stats.failed,
         stats.peak_open
     );
     if stats.refused > 0 {
         let _ = write!(line, ", refused {}", stats.refused);
+    }
+    if stats.accept_errors > 0 {
+        // A client reset in the backlog, or no descriptor left (`ulimit -n`): none that was served.
+        let _ = write!(line, ", accepts that failed {}", stats.accept_errors);
     }
     if stats.dropped > 0 {
         let _ = write!(line, ", messages dropped {}", stats.dropped);

@@ -1,5 +1,6 @@
 //! From the words of `serve` to services and their addresses.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use crate::failure::Failure;
@@ -48,7 +49,23 @@ pub(crate) fn plan(words: &[String]) -> Result<Vec<Plan>, Failure> {
         plan.addresses
             .push(SocketAddr::from(([127, 0, 0, 1], port)));
     }
-    Ok(plans)
+    match given_twice(&plans) {
+        Some(address) => Err(Failure::usage(format!(
+            "{address} is given twice: one service listens on it"
+        ))
+        .with_hint("give each service an address of its own, such as :7000 and :7001")),
+        None => Ok(plans),
+    }
+}
+
+/// Port 0 is a free port each time.
+fn given_twice(plans: &[Plan]) -> Option<SocketAddr> {
+    let addresses = plans.iter().flat_map(|plan| &plan.addresses);
+    let mut seen = BTreeSet::new();
+    addresses
+        .filter(|address| address.port() != 0)
+        .copied()
+        .find(|&address| !seen.insert(address))
 }
 
 /// No service has a colon in its name or consists of digits.
@@ -90,6 +107,14 @@ mod tests {
             .iter()
             .map(|plan| (plan.service.name(), text(plan)))
             .collect()
+    }
+
+    #[test]
+    fn an_address_serves_one_service() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert!(plan(&words("echo :7000 ack :7000")).is_err());
+        assert!(plan(&words("echo :0 ack :0")).is_ok());
+        assert!(plan(&words("echo :7000 ack [::1]:7000")).is_ok());
     }
 
     #[test]

@@ -255,3 +255,36 @@ fn help_is_the_result() {
     assert_eq!(nothing_asked.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&nothing_asked.stderr).contains("Usage: trunkline <COMMAND>"));
 }
+
+#[test]
+fn an_address_given_twice() {
+    let output = run(&["serve", "echo", ":7300", "ack", ":7300"], b"");
+    assert_fails(
+        &output,
+        2,
+        "127.0.0.1:7300 is given twice",
+        "an address of its own",
+    );
+}
+
+#[test]
+fn a_mistyped_option_leads_to_the_help_of_its_command() {
+    assert_fails(
+        &run(&["serve", "--foo"], b""),
+        2,
+        "'--foo'",
+        "`trunkline serve --help`",
+    );
+    assert_fails(
+        &run(&["connect"], b""),
+        2,
+        "ADDRESS",
+        "`trunkline connect --help`",
+    );
+    assert_fails(
+        &run(&["serve", "--max-connections", "-1"], b""),
+        2,
+        "expected a number",
+        "help",
+    );
+}

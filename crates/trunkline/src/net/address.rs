@@ -52,7 +52,8 @@ impl Problem {
                 "write host:port, such as localhost:10001, or :10001 for this machine".into()
             }
             Self::PortOutOfRange(_) => {
-                "choose a port from 1024 to 65535, or 0 to let the system choose a free one".into()
+                "choose a port from 1 to 65535; to listen, 0 lets the system choose a free one"
+                    .into()
             }
             Self::Brackets | Self::BareIpv6 => "write an IPv6 address as [::1]:10001".into(),
             Self::Star => {
