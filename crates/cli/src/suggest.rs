@@ -9,25 +9,11 @@ pub(crate) fn nearest<'a>(
     let slips_max = (word.chars().count() / 2).min(2);
     let distances = candidates
         .into_iter()
-        .map(|candidate| (distance(&word, candidate), candidate));
+        .map(|candidate| (strsim::levenshtein(&word, candidate), candidate));
     distances
         .min()
         .filter(|&(slips, _)| slips <= slips_max)
         .map(|(_, candidate)| candidate)
-}
-
-/// How many letters must be put in, left out or replaced.
-fn distance(from: &str, to: &str) -> usize {
-    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
-    for (line, left) in from.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], line + 1);
-        for (column, right) in to.chars().enumerate() {
-            let replaced = diagonal + usize::from(left != right);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[row.len() - 1]
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod conformance {
+    pub(crate) mod facts;
     pub(crate) mod readiness;
     pub(crate) mod registrations;
     pub(crate) mod special;

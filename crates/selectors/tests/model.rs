@@ -5,6 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+#[path = "conformance/facts.rs"]
+mod facts;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -12,7 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use trunkline_selectors::{Interest, Key, Mechanism, Readiness, Selected, Selector, Waker};
+use trunkline_selectors::{Interest, Key, Mechanism, Selected, Selector, Waker};
+
+use facts::facts_of;
 
 /// How many sockets a program plays with.
 const SLOTS: usize = 4;
@@ -122,21 +127,6 @@ impl Model {
         .filter_map(|(holds, fact)| holds.then_some(fact))
         .collect()
     }
-}
-
-fn facts_of(readiness: Readiness) -> Facts {
-    [
-        (readiness.is_readable(), "readable"),
-        (readiness.is_writable(), "writable"),
-        (readiness.is_priority(), "priority"),
-        (readiness.is_read_closed(), "read closed"),
-        (readiness.is_write_closed(), "write closed"),
-        (readiness.is_error(), "error"),
-        (readiness.is_invalid(), "invalid"),
-    ]
-    .into_iter()
-    .filter_map(|(is, fact)| is.then_some(fact))
-    .collect()
 }
 
 fn pair() -> (Arc<UnixStream>, Option<UnixStream>) {

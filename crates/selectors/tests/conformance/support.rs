@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use rustix::process::Pid;
 use trunkline_selectors::{Event, Interest, Key, Mechanism, Readiness, RegisterError, Selector};
 
+pub(crate) use super::facts::facts_of;
+
 /// How long a case waits for what must happen. Only a failing case waits that long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -87,22 +89,6 @@ pub(crate) fn until<S: AsFd, T>(
         }
     }
     panic!("wanted {facts:?}, saw {seen:?}");
-}
-
-/// A readiness in words, so that a failed assertion can be read.
-pub(crate) fn facts_of(readiness: Readiness) -> Vec<&'static str> {
-    [
-        (readiness.is_readable(), "readable"),
-        (readiness.is_writable(), "writable"),
-        (readiness.is_priority(), "priority"),
-        (readiness.is_read_closed(), "read closed"),
-        (readiness.is_write_closed(), "write closed"),
-        (readiness.is_error(), "error"),
-        (readiness.is_invalid(), "invalid"),
-    ]
-    .into_iter()
-    .filter_map(|(is, name)| is.then_some(name))
-    .collect()
 }
 
 /// Events as (key, facts), sorted by key, so that mechanisms with different orders compare.
