@@ -23,7 +23,10 @@ mod simulation;
 mod timer;
 
 pub use client::Client;
-pub use codec::{Chunks, Codec, Decoded, Delimiter, FrameError, LineEnding, Lines};
+pub use codec::{
+    ByteOrder, Chunks, Cobs, Codec, Decoded, Delimiter, FixedSize, FrameError, LengthPrefix,
+    LineEnding, Lines, Netstring, Prefix, Unfinished,
+};
 pub use connection::Role;
 pub use event_loop::EventLoop;
 pub use handler::{Cause, Closed, Flow, Frame, Handler, Message};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use memchr::memchr;
 use memchr::memmem::Finder;
 
-use super::{Codec, DEFAULT_FRAME_BYTES_MAX, Decoded, FrameError};
+use super::{Codec, DEFAULT_FRAME_BYTES_MAX, Decoded, FrameError, Unfinished, examine};
 
 /// Frames that end with a mark: any bytes, one or many.
 ///
@@ -39,7 +39,7 @@ struct Settings {
     finder: Finder<'static>,
     limit: usize,
     keep_mark: bool,
-    deliver_unfinished: bool,
+    unfinished: Unfinished,
 }
 
 impl Delimiter {
@@ -62,7 +62,7 @@ impl Delimiter {
             finder: Finder::new(mark).into_owned(),
             limit: DEFAULT_FRAME_BYTES_MAX,
             keep_mark: false,
-            deliver_unfinished: false,
+            unfinished: Unfinished::Drop,
         };
         Self {
             settings: Arc::new(settings),
@@ -107,22 +107,25 @@ impl Delimiter {
         self
     }
 
-    /// Whether bytes without a mark at the end of the stream are a last frame. By default they are not:
-    /// a frame cut short is dropped.
+    /// What becomes of bytes without a mark at the end of the stream: unless said otherwise they are a frame
+    /// cut short, and dropped.
     ///
     /// ```
-    /// use trunkline::codec::{Codec, Delimiter};
+    /// use trunkline::codec::{Codec, Delimiter, FrameError, Unfinished};
     ///
     /// let mut codec = Delimiter::new(";");
     /// assert_eq!(codec.finish(b"cut sho")?, None);
     ///
-    /// let mut codec = codec.deliver_unfinished(true);
+    /// let mut codec = codec.unfinished(Unfinished::Deliver);
     /// assert_eq!(codec.finish(b"the rest")?, Some(&b"the rest"[..]));
+    ///
+    /// let mut codec = codec.unfinished(Unfinished::Refuse);
+    /// assert_eq!(codec.finish(b"cut sho"), Err(FrameError::Unfinished));
     /// # Ok::<(), trunkline::codec::FrameError>(())
     /// ```
     #[must_use]
-    pub fn deliver_unfinished(mut self, deliver: bool) -> Self {
-        Arc::make_mut(&mut self.settings).deliver_unfinished = deliver;
+    pub fn unfinished(mut self, unfinished: Unfinished) -> Self {
+        Arc::make_mut(&mut self.settings).unfinished = unfinished;
         self
     }
 }
@@ -138,10 +141,7 @@ impl Settings {
             [byte] => memchr(*byte, bytes),
             _ => self.finder.find(bytes),
         };
-        #[cfg(test)]
-        super::tests::count_examined(
-            found.map_or(bytes.len(), |offset| offset + self.mark().len()),
-        );
+        examine(found.map_or(bytes.len(), |offset| offset + self.mark().len()));
         found
     }
 }
@@ -176,19 +176,7 @@ impl Codec for Delimiter {
 
     fn finish<'a>(&'a mut self, input: &'a [u8]) -> Result<Option<&'a [u8]>, FrameError> {
         self.scanned = 0;
-        let Settings {
-            limit,
-            deliver_unfinished,
-            ..
-        } = *self.settings;
-        if !deliver_unfinished || input.is_empty() {
-            return Ok(None);
-        }
-        // The beginning of a mark may have carried it over the limit.
-        if input.len() > limit {
-            return Err(FrameError::TooLong { limit });
-        }
-        Ok(Some(input))
+        self.settings.unfinished.decide(input, self.settings.limit)
     }
 
     fn encode(&self, message: &[u8], output: &mut Vec<u8>) -> Result<(), FrameError> {
