@@ -119,14 +119,17 @@ impl Backend {
         dispatch!(self, mechanism => mechanism.holds(descriptor, key, interest, trigger))
     }
 
+    #[inline]
     pub(crate) fn may_report_strays(&self) -> bool {
         dispatch!(self, mechanism => mechanism.may_report_strays())
     }
 
+    #[inline]
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         dispatch!(self, mechanism => mechanism.wait(timeout))
     }
 
+    #[inline]
     pub(crate) fn saw_waker(&self) -> bool {
         dispatch!(self, mechanism => mechanism.saw_waker())
     }
