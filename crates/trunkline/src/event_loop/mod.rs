@@ -67,19 +67,19 @@ pub struct EventLoop<H: Handler, N: Network = Kernel> {
 impl<H: Handler, N: Network> EventLoop<H, N> {
     /// A loop over `network`, with no listener yet.
     pub fn over(network: N, handler: H, options: Options) -> Self {
-        let now = network.now();
+        let mut clock = network.reading();
         let remote = Remote::new(network.waker());
         let buffer = vec![0; options.read_buffer_bytes.max(1)].into_boxed_slice();
         let core = Core {
             codec: handler.codec(),
             connections: Slab::new(),
-            timers: Timers::new(now),
+            timers: Timers::new(clock.take()),
             spare: Spare::default(),
             touched: Vec::new(),
             to_connect: Vec::new(),
             close_listeners: false,
             stopping: Stopping::No,
-            now,
+            clock,
             options,
             stats: Stats::default(),
         };
@@ -156,7 +156,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             .network
             .wait(timeout)
             .map_err(|error| Error::new(Operation::Wait, None, error))?;
-        self.core.now = self.network.now();
+        self.core.clock = self.network.reading();
         self.core.stats.turns += 1;
         let carried = self.ready.len();
         while let Some(event) = self.network.next_event() {
@@ -271,7 +271,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     }
 
     fn next_due(&mut self) -> Option<(TimerId, Due)> {
-        let (timer, _, due) = self.core.timers.expire(self.core.now)?;
+        let (timer, _, due) = self.core.timers.expire(self.core.clock.take())?;
         Some((timer, due))
     }
 

@@ -10,7 +10,7 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, sockopt};
 use trunkline_selectors::{Key, Mechanism, Selector, Waker};
 
-use super::{Event, Interest, Network, Token, Trigger, Wake};
+use super::{Event, Interest, Network, Reading, Token, Trigger, Wake};
 use crate::net;
 
 /// What an edge-triggered stream is registered for, once. Priority is among it because a read stops short at
@@ -94,6 +94,11 @@ impl Network for Kernel {
     #[inline]
     fn now(&self) -> Instant {
         Instant::now()
+    }
+
+    #[inline]
+    fn reading(&self) -> Reading {
+        Reading::Untaken(Instant::now)
     }
 
     #[inline]
@@ -205,8 +210,7 @@ impl Network for Kernel {
 
     #[inline]
     fn next_event(&mut self) -> Option<Event> {
-        let event = self.selector.next_event()?;
-        let token = *self.selector.data(event.key)?;
+        let (event, token) = self.selector.next_event_with(|_, token| *token)?;
         Some(Event {
             token,
             readiness: event.readiness,
