@@ -30,7 +30,7 @@ struct Budget {
 impl<H: Handler, N: Network> EventLoop<H, N> {
     /// Serves a connection until it has no more to give, wants no more, or has used its budget; then settles it,
     /// which writes what was queued and puts it back in line when there is more to do.
-    #[inline]
+    #[inline(always)]
     pub(super) fn serve(&mut self, id: ConnectionId) {
         let mut left = Budget {
             bytes: self.core.options.read_budget_bytes,
@@ -41,7 +41,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     }
 
     /// One step of a turn; `false` ends it.
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, id: ConnectionId, left: &mut Budget) -> bool {
         let Some(connection) = self.core.connections.get_mut(id.0) else {
             return false;
@@ -122,7 +122,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     /// Cuts frames from the bytes just read: in place when nothing waits before them. Says whether there may
     /// be frames left among them.
-    #[inline]
+    #[inline(always)]
     fn take_in(&mut self, id: ConnectionId, count: usize, left: &mut Budget) -> bool {
         let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
             return false;
@@ -223,7 +223,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 }
 
 /// Hands over frames from the front of `input` until something says stop; says how much was used up.
-#[inline]
+#[inline(always)]
 fn hand_over<H: Handler, S>(
     handler: &mut H,
     core: &mut Core<H::Codec>,

@@ -20,7 +20,7 @@ const SLICES_MAX: usize = 16;
 impl<H: Handler, N: Network> EventLoop<H, N> {
     /// Brings a connection in order after its callbacks. Called at the end of its own turn, and at the end of
     /// the loop's turn when another connection's callback touched it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn settle(&mut self, id: ConnectionId) {
         let Some(connection) = self.core.connections.get_mut(id.0) else {
             return;
@@ -164,7 +164,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 }
 
 /// Writes until the queue is empty or the socket is full.
-#[inline]
+#[inline(always)]
 fn flush<N: Network>(
     network: &mut N,
     socket: N::Socket,
@@ -194,7 +194,7 @@ fn flush<N: Network>(
 }
 
 /// One call for what is queued: gathered only when it is in several pieces.
-#[inline]
+#[inline(always)]
 fn write<N: Network>(network: &mut N, socket: N::Socket, outbound: &Outbound) -> io::Result<usize> {
     if let Some(bytes) = outbound.single() {
         return network.write(socket, &[IoSlice::new(bytes)]);

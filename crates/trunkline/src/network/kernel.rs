@@ -80,7 +80,7 @@ impl Kernel {
             .register_with(stream, interest, self.trigger, token)?)
     }
 
-    #[inline]
+    #[inline(always)]
     fn socket(&self, key: Key) -> io::Result<&OwnedFd> {
         self.selector
             .source(key)
@@ -96,12 +96,12 @@ impl Network for Kernel {
         Instant::now()
     }
 
-    #[inline]
+    #[inline(always)]
     fn reading(&self) -> Reading {
         Reading::Untaken(Instant::now)
     }
 
-    #[inline]
+    #[inline(always)]
     fn trigger(&self) -> Trigger {
         self.trigger
     }
@@ -147,7 +147,7 @@ impl Network for Kernel {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn read(&mut self, socket: Key, buffer: &mut [u8]) -> io::Result<usize> {
         let socket = self.socket(socket)?;
         let (read, _) =
@@ -155,7 +155,7 @@ impl Network for Kernel {
         Ok(read)
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(&mut self, socket: Key, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         let socket = self.socket(socket)?;
         let flags = SendFlags::NOSIGNAL;
@@ -203,12 +203,12 @@ impl Network for Kernel {
         self.reserve = None;
     }
 
-    #[inline]
+    #[inline(always)]
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         Ok(self.selector.select(timeout)?.woken)
     }
 
-    #[inline]
+    #[inline(always)]
     fn next_event(&mut self) -> Option<Event> {
         let (event, token) = self.selector.next_event_with(|_, token| *token)?;
         Some(Event {
