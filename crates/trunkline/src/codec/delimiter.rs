@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use memchr::memchr;
-use memchr::memmem::Finder;
-
-use super::{Codec, DEFAULT_FRAME_BYTES_MAX, Decoded, FrameError, Unfinished, examine};
+use super::mark::Mark;
+use super::{Codec, DEFAULT_FRAME_BYTES_MAX, Decoded, FrameError, Unfinished};
 
 /// Frames that end with a mark: any bytes, one or many.
 ///
@@ -36,7 +34,7 @@ pub struct Delimiter {
 
 #[derive(Debug, Clone)]
 struct Settings {
-    finder: Finder<'static>,
+    mark: Mark,
     limit: usize,
     keep_mark: bool,
     unfinished: Unfinished,
@@ -56,10 +54,8 @@ impl Delimiter {
     /// # Panics
     /// When `mark` is empty: it would end a frame everywhere.
     pub fn new(mark: impl AsRef<[u8]>) -> Self {
-        let mark = mark.as_ref();
-        assert!(!mark.is_empty(), "the mark that ends a frame is empty");
         let settings = Settings {
-            finder: Finder::new(mark).into_owned(),
+            mark: Mark::new(mark.as_ref()),
             limit: DEFAULT_FRAME_BYTES_MAX,
             keep_mark: false,
             unfinished: Unfinished::Drop,
@@ -130,34 +126,19 @@ impl Delimiter {
     }
 }
 
-impl Settings {
-    fn mark(&self) -> &[u8] {
-        self.finder.needle()
-    }
-
-    /// Where the first mark in `bytes` begins.
-    fn find(&self, bytes: &[u8]) -> Option<usize> {
-        let found = match self.mark() {
-            [byte] => memchr(*byte, bytes),
-            _ => self.finder.find(bytes),
-        };
-        examine(found.map_or(bytes.len(), |offset| offset + self.mark().len()));
-        found
-    }
-}
-
 impl Codec for Delimiter {
     type Frame<'a> = &'a [u8];
     type Message = [u8];
 
+    #[inline]
     fn decode<'a>(&'a mut self, input: &'a [u8]) -> Result<Decoded<&'a [u8]>, FrameError> {
         let settings = &*self.settings;
-        let mark_bytes = settings.mark().len();
+        let mark_bytes = settings.mark.bytes().len();
         // A frame within the limit has its whole mark within that many bytes.
         let longest = settings.limit.saturating_add(mark_bytes);
         let window = longest.min(input.len());
         let start = self.scanned.min(window);
-        if let Some(offset) = settings.find(&input[start..window]) {
+        if let Some(offset) = settings.mark.find_in(&input[start..window]) {
             self.scanned = 0;
             let end = start + offset;
             let consumed = end + mark_bytes;
@@ -181,7 +162,7 @@ impl Codec for Delimiter {
 
     fn encode(&self, message: &[u8], output: &mut Vec<u8>) -> Result<(), FrameError> {
         let settings = &*self.settings;
-        let mark = settings.mark();
+        let mark = settings.mark.bytes();
         let start = output.len();
         output.reserve(message.len() + mark.len());
         output.extend_from_slice(message);
@@ -191,7 +172,7 @@ impl Codec for Delimiter {
         // Searching message and mark together finds a mark that begins in the one and ends in the other:
         // with the mark "aa", the message "a" would arrive as an empty frame and a stray "a".
         let framed = &output[start..];
-        if settings.find(framed) == Some(framed.len() - mark.len()) {
+        if settings.mark.find_in(framed) == Some(framed.len() - mark.len()) {
             return Ok(());
         }
         output.truncate(start);

@@ -143,6 +143,7 @@ impl Lines {
     }
 
     /// Where the line ends whose LF is the byte `line_feed`, if that LF ends one.
+    #[inline]
     fn end_of_line(&self, input: &[u8], line_feed: usize) -> Option<usize> {
         let after_return = line_feed > 0 && input[line_feed - 1] == b'\r';
         match self.accepted {
@@ -175,6 +176,7 @@ impl Lines {
 }
 
 /// Where the first LF at or after `start` is.
+#[inline]
 fn find_line_feed(input: &[u8], start: usize) -> Option<usize> {
     let rest = input.get(start..)?;
     let found = memchr(b'\n', rest);
@@ -186,6 +188,7 @@ impl Codec for Lines {
     type Frame<'a> = &'a [u8];
     type Message = [u8];
 
+    #[inline]
     fn decode<'a>(&'a mut self, input: &'a [u8]) -> Result<Decoded<&'a [u8]>, FrameError> {
         let too_long = FrameError::TooLong { limit: self.limit };
         // A line within the limit has its whole ending, two bytes at most, within this window.

@@ -29,6 +29,7 @@ mod delimiter;
 mod fixed_size;
 mod length_prefix;
 mod lines;
+mod mark;
 mod netstring;
 #[cfg(test)]
 mod tests;
