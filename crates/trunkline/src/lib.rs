@@ -16,6 +16,7 @@ mod mutant;
 pub mod net;
 pub mod network;
 mod options;
+mod queue;
 mod remote;
 mod server;
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use handler::{Cause, Closed, Flow, Frame, Handler, Message};
 pub use io::{ConnectionId, Io, Sent};
 pub use net::{Error, ErrorKind, Operation, resolve};
 pub use options::{Options, Overflow, Stats, WhenFull};
+pub use queue::{Full, Queue, WhenOver};
 pub use remote::Remote;
 pub use server::Server;
 pub use timer::TimerId;

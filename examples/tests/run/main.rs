@@ -8,7 +8,6 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
 
 use program::{DEADLINE, Program};
-use trunkline_examples::{Full, Queue};
 
 fn connect(server: &Program) -> TcpStream {
     let stream = TcpStream::connect(server.address()).expect("the server listens");
@@ -220,20 +219,23 @@ written: \"cond\", nothing waits
 }
 
 #[test]
-fn s13_a_full_queue_gives_the_message_back() {
-    let mut queue = Queue::new(4);
-    assert_eq!(queue.push(b"abc".to_vec()), Ok(()));
-    assert_eq!(queue.push(b"de".to_vec()), Err(Full(b"de".to_vec())));
-    assert_eq!((queue.len(), queue.bytes(), queue.room()), (1, 3, 1));
-    let mut written = Vec::new();
+fn s13_the_oldest_messages_can_make_room() {
+    let lines = "send first\nsend second\nwrite 2\nsend third\nshow\nage\n";
+    let expected = "\
+queued: 1 messages, 5 bytes
+queued: 2 messages, 11 bytes
+written: \"fi\", the rest waits
+queued: 2 messages, 8 bytes, 1 dropped so far
+waiting: \"rst\"
+waiting: \"third\"
+the oldest has waited for ";
+    let said = Program::run("queue", &["11", "drop-oldest"], lines).end();
+    let seconds = said
+        .strip_prefix(expected)
+        .and_then(|rest| rest.strip_suffix(" s\n"));
     assert!(
-        queue
-            .write_to(&mut written)
-            .expect("a vector takes everything")
-    );
-    assert_eq!(
-        (written, queue.is_empty(), queue.room()),
-        (b"abc".to_vec(), true, 4)
+        seconds.is_some_and(|number| number.parse::<u32>().is_ok()),
+        "{said}"
     );
 }
 
