@@ -176,7 +176,8 @@ impl<C> Core<C> {
             .push_shared(&mut self.spare, limit, Arc::clone(bytes))
         {
             let high = self.options.high_watermark_bytes;
-            queued(connection, &mut self.touched, id, high)
+            let bytes = connection.outbound.bytes();
+            queued(connection, &mut self.touched, id, bytes > high)
         } else {
             self.overflowed(id)
         }
@@ -189,9 +190,9 @@ fn queued(
     connection: &mut Connection,
     touched: &mut Vec<ConnectionId>,
     id: ConnectionId,
-    high_watermark_bytes: usize,
+    above_high: bool,
 ) -> Sent {
-    if connection.outbound.bytes() > high_watermark_bytes && !planted(Mutant::NoBackPressure) {
+    if above_high && !planted(Mutant::NoBackPressure) {
         connection.rise_above_high();
     }
     if !connection.facts.any(Facts::TOUCHED) {
@@ -221,9 +222,9 @@ impl<C: Codec> Core<C> {
             .outbound
             .append_with(&mut self.spare, limit, encode)
         {
-            Ok(Appended::Queued) => {
+            Ok(Appended::Queued { bytes }) => {
                 let high = self.options.high_watermark_bytes;
-                queued(connection, &mut self.touched, id, high)
+                queued(connection, &mut self.touched, id, bytes > high)
             }
             Ok(Appended::OverLimit) => self.overflowed(id),
             Err(error) => Sent::Rejected(error),

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use trunkline_selectors::Slab;
 
+use crate::connection::Facts;
 use crate::connection::outbound::Spare;
-use crate::connection::{Facts, Phase};
 use crate::handler::{Cause, Closed, Handler};
 use crate::io::{ConnectionId, Core, Due, Io, Stopping};
 use crate::net::{Error, Operation};
 use crate::network::kernel::Kernel;
-use crate::network::{Event, Network, Token};
+use crate::network::{Event, Network, Readiness, Token};
 use crate::options::{Options, Stats};
 use crate::remote::Remote;
 use crate::timer::{TimerId, Timers};
@@ -61,7 +61,10 @@ pub struct EventLoop<H: Handler, N: Network = Kernel> {
 
 impl<H: Handler, N: Network> EventLoop<H, N> {
     /// A loop over `network`, with no listener yet.
-    pub fn over(network: N, handler: H, options: Options) -> Self {
+    pub fn over(network: N, handler: H, mut options: Options) -> Self {
+        // With a budget of nothing nothing would ever be done.
+        options.frame_budget = options.frame_budget.max(1);
+        options.read_budget_bytes = options.read_budget_bytes.max(1);
         let mut clock = network.reading();
         let remote = Remote::new(network.waker());
         let buffer = vec![0; options.read_buffer_bytes.max(1)].into_boxed_slice();
@@ -196,17 +199,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             self.accept_from(index);
             return;
         }
-        let id = connection_id(event.token);
-        let Some(connection) = self.core.connections.get_mut(id.0) else {
-            return;
-        };
-        connection.facts.report(event.readiness);
-        if connection.facts.phase() == Phase::Connecting {
-            // With edge triggers the peer's first bytes may be told of in this very event, and never again.
-            self.connecting_ready(id);
-        } else {
-            self.serve(id);
-        }
+        self.serve(connection_id(event.token), event.readiness);
     }
 
     /// Serves those whose budget ran out in the last turn.
@@ -218,7 +211,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             };
             if let Some(connection) = self.core.connections.get_mut(id.0) {
                 connection.facts.clear(Facts::QUEUED);
-                self.serve(id);
+                self.serve(id, Readiness::NONE);
             }
         }
     }

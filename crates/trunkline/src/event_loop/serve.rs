@@ -10,7 +10,7 @@ use crate::handler::{Cause, Flow, Handler};
 use crate::io::{ConnectionId, Core, Io};
 use crate::mutant::{Mutant, planted};
 use crate::net::Operation;
-use crate::network::Network;
+use crate::network::{Network, Readiness};
 
 /// Why handing over frames came to a halt.
 enum Halt {
@@ -28,43 +28,77 @@ struct Budget {
     frames: usize,
 }
 
+impl Budget {
+    /// Uses up what a read brought. Is there more for this turn?
+    fn take(&mut self, count: usize) -> bool {
+        self.bytes = self.bytes.saturating_sub(count);
+        self.bytes > 0 && self.frames > 0
+    }
+}
+
 impl<H: Handler, N: Network> EventLoop<H, N> {
     /// Serves a connection until it has no more to give, wants no more, or has used its budget; then settles it,
     /// which writes what was queued and puts it back in line when there is more to do.
     #[inline(always)]
-    pub(super) fn serve(&mut self, id: ConnectionId) {
+    pub(super) fn serve(&mut self, id: ConnectionId, readiness: Readiness) {
         let mut left = Budget {
             bytes: self.core.options.read_budget_bytes,
-            frames: self.core.options.frame_budget.max(1),
+            frames: self.core.options.frame_budget,
         };
-        while self.step(id, &mut left) {}
+        if self.step(id, readiness, &mut left) {
+            self.serve_on(id, left);
+        }
         self.settle(id);
     }
 
-    /// One step of a turn; `false` ends it.
+    /// The further steps: usually there are none.
+    #[inline(never)]
+    fn serve_on(&mut self, id: ConnectionId, mut left: Budget) {
+        while self.step(id, Readiness::NONE, &mut left) {}
+    }
+
+    /// One step of a turn; `false` ends it. The usual one, a read whose bytes are whole frames, looks the connection up
+    /// once and goes straight through.
     #[inline(always)]
-    fn step(&mut self, id: ConnectionId, left: &mut Budget) -> bool {
+    fn step(&mut self, id: ConnectionId, readiness: Readiness, left: &mut Budget) -> bool {
         let Some(connection) = self.core.connections.get_mut(id.0) else {
             return false;
         };
+        connection.facts.report(readiness);
         // It is going to be settled: what its own callbacks ask needs no line in the list of the touched.
         connection.facts.set(Facts::TOUCHED);
         if !connection.facts.is_to_be_read() {
             return self.unusual_step(id, left);
         }
-        match self.network.read(connection.socket, &mut self.buffer) {
-            Ok(count @ 1..) => {
-                let emptied = took_all(connection, count, self.buffer.len());
-                self.core.stats.bytes_in += count as u64;
-                let frames_wait = self.take_in(id, count, left);
-                if emptied && !frames_wait {
-                    return false;
-                }
-                left.bytes = left.bytes.saturating_sub(count);
-                left.bytes > 0 && left.frames > 0
-            }
-            nothing => self.no_input(id, nothing),
+        let (emptied, count) = match self.network.read(connection.socket, &mut self.buffer) {
+            Ok(count @ 1..) => (took_all(connection, count, self.buffer.len()), count),
+            nothing => return self.no_input(id, nothing),
+        };
+        self.core.stats.bytes_in += count as u64;
+        if !connection.inbound.is_empty() {
+            return self.add_to_the_rest(id, count, left);
         }
+        let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
+            return false;
+        };
+        let (handler, core) = (&mut self.handler, &mut self.core);
+        let input = &self.buffer[..count];
+        let (consumed, halt) = hand_over(handler, core, session, id, input, &mut left.frames);
+        if consumed == count && emptied {
+            return false;
+        }
+        self.keep_the_rest(id, consumed..count, &halt);
+        left.take(count)
+    }
+
+    /// Bytes of a frame wait already: adds those just read. Says whether the budget lets the turn go on.
+    #[inline(never)]
+    fn add_to_the_rest(&mut self, id: ConnectionId, count: usize, left: &mut Budget) -> bool {
+        if let Some(connection) = self.core.connections.get_mut(id.0) {
+            connection.inbound.extend(&self.buffer[..count]);
+            connection.set_unexamined(true);
+        }
+        left.take(count)
     }
 
     /// A step that is not simply a read: frames that wait already, the end of the stream, bytes to discard.
@@ -74,6 +108,13 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             return false;
         };
         let facts = connection.facts;
+        if facts.phase() == Phase::Connecting {
+            // With edge triggers the peer's first bytes may be told of in this very event, and never again.
+            if facts.any(Facts::READABLE.with(Facts::WRITABLE)) {
+                self.connecting_ready(id);
+            }
+            return false;
+        }
         if facts.takes_frames() && facts.any(Facts::UNEXAMINED) {
             self.hand_over_waiting(id, &mut left.frames);
             return left.frames > 0;
@@ -90,8 +131,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         match self.network.read(connection.socket, &mut self.buffer) {
             Ok(count @ 1..) => {
                 self.core.stats.bytes_in += count as u64;
-                left.bytes = left.bytes.saturating_sub(count);
-                !took_all(connection, count, self.buffer.len())
+                !took_all(connection, count, self.buffer.len()) && left.take(count)
             }
             nothing => self.no_input(id, nothing),
         }
@@ -123,41 +163,20 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         }
     }
 
-    /// Cuts frames from the bytes just read: in place when nothing waits before them. Says whether there may
-    /// be frames left among them.
-    #[inline(always)]
-    fn take_in(&mut self, id: ConnectionId, count: usize, left: &mut Budget) -> bool {
-        let Some(connection) = self.core.connections.get_mut(id.0) else {
-            return false;
-        };
-        let input = &self.buffer[..count];
-        if !connection.inbound.is_empty() {
-            connection.inbound.extend(input);
-            connection.set_unexamined(true);
-            return true;
-        }
-        let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
-            return false;
-        };
-        let (handler, core) = (&mut self.handler, &mut self.core);
-        let (consumed, halt) = hand_over(handler, core, session, id, input, &mut left.frames);
-        consumed < count && self.keep_the_rest(id, consumed..count, &halt)
-    }
-
-    /// Keeps the bytes just read that were not handed over. Says whether there may be frames among them.
+    /// Keeps the bytes just read that were not handed over.
     #[inline(never)]
-    fn keep_the_rest(&mut self, id: ConnectionId, rest: Range<usize>, halt: &Halt) -> bool {
-        let stopped = matches!(halt, Halt::Stopped);
-        if let Some(connection) = self.core.connections.get_mut(id.0) {
+    fn keep_the_rest(&mut self, id: ConnectionId, rest: Range<usize>, halt: &Halt) {
+        if let Some(connection) = self.core.connections.get_mut(id.0)
+            && !rest.is_empty()
+        {
             if !planted(Mutant::PartialFrameLost) {
                 connection.inbound.extend(&self.buffer[rest]);
             }
-            connection.set_unexamined(stopped);
+            connection.set_unexamined(matches!(halt, Halt::Stopped));
         }
         if let Halt::Bad(error) = *halt {
             self.core.close(id, Some(Cause::BadFrame(error)));
         }
-        stopped
     }
 
     /// Cuts frames from the bytes that wait.
