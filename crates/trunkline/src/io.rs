@@ -2,7 +2,7 @@
 //! calls the handler back, so callbacks never nest.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use crate::connection::outbound::{Appended, Spare};
 use crate::connection::{Connection, Facts, Phase, Role};
 use crate::handler::{Cause, Handler, Message};
 use crate::mutant::{Mutant, planted};
+use crate::net::interleaved;
 use crate::network::Reading;
 use crate::options::{Options, Overflow, Stats};
 use crate::timer::{TimerId, Timers};
@@ -57,6 +58,7 @@ pub(crate) enum Due {
     User { id: ConnectionId, token: u64 },
     Linger(ConnectionId),
     Connect(ConnectionId),
+    NextAttempt(ConnectionId),
     RetryAccept,
     Drain,
 }
@@ -70,6 +72,14 @@ pub(crate) enum Stopping {
     Killed,
 }
 
+/// A connection of ours whose socket is still to be made.
+#[derive(Debug)]
+pub(crate) struct ToConnect {
+    pub(crate) id: ConnectionId,
+    /// Any of these will do, the first ones rather.
+    pub(crate) addresses: Vec<SocketAddr>,
+}
+
 /// Everything callbacks may change: queues and timers, but neither sockets nor the handler.
 pub(crate) struct Core<C> {
     pub(crate) codec: C,
@@ -79,7 +89,7 @@ pub(crate) struct Core<C> {
     /// Connections that a callback has changed; the loop looks after them before it waits again.
     pub(crate) touched: Vec<ConnectionId>,
     /// Connections of ours whose sockets are still to be made.
-    pub(crate) to_connect: Vec<ConnectionId>,
+    pub(crate) to_connect: Vec<ToConnect>,
     pub(crate) close_listeners: bool,
     pub(crate) stopping: Stopping,
     /// Something was asked of the loop as a whole: to connect, to close listeners, to stop.
@@ -106,12 +116,14 @@ impl<C> Core<C> {
         self.clock.take() + delay.clamp(Duration::from_nanos(1), FAR)
     }
 
-    pub(crate) fn start_connect(&mut self, address: SocketAddr) -> ConnectionId {
-        let id = ConnectionId(
-            self.connections
-                .insert(Connection::new(address, Role::Connected)),
-        );
-        self.to_connect.push(id);
+    pub(crate) fn start_connect(&mut self, addresses: &[SocketAddr]) -> ConnectionId {
+        let addresses = interleaved(addresses);
+        // Where it leads is known once it is made.
+        let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let peer = addresses.first().copied().unwrap_or(unknown);
+        let connection = Connection::new(peer, Role::Connected);
+        let id = ConnectionId(self.connections.insert(connection));
+        self.to_connect.push(ToConnect { id, addresses });
         self.asked = true;
         id
     }
@@ -394,7 +406,17 @@ impl<H: Handler> Io<'_, H> {
     /// Begins to connect to `address`. [`Handler::open`] is called when it is made, or
     /// [`Handler::connect_failed`]; messages may be queued on the id at once.
     pub fn connect(&mut self, address: SocketAddr) -> ConnectionId {
-        self.core.start_connect(address)
+        self.core.start_connect(&[address])
+    }
+
+    /// Begins to connect to whichever of `addresses` answers first, as "happy eyeballs" do (RFC 8305): a name may
+    /// stand for several, such as an IPv6 and an IPv4 address, and one of them may lead nowhere. They are tried in
+    /// their order, the two families by turns; each next one when the one before has failed, or has not answered
+    /// within [`Options::attempt_delay`](crate::Options::attempt_delay). The first connection that is made is kept and the
+    /// other attempts are given up. From outside it is one connection: one id, one call of
+    /// [`Handler::open`] or [`Handler::connect_failed`], one deadline.
+    pub fn connect_any(&mut self, addresses: &[SocketAddr]) -> ConnectionId {
+        self.core.start_connect(addresses)
     }
 
     /// Stops listening; connections go on.
