@@ -128,6 +128,10 @@ impl Backend {
 
     #[inline(always)]
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
+        // The default is asked for first.
+        if let Backend::Epoll(epoll) = self {
+            return epoll.wait(timeout);
+        }
         dispatch!(self, mechanism => mechanism.wait(timeout))
     }
 
@@ -138,6 +142,9 @@ impl Backend {
 
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<(Key, Flags)> {
+        if let Backend::Epoll(epoll) = self {
+            return epoll.next();
+        }
         dispatch!(self, mechanism => mechanism.next())
     }
 }
@@ -195,10 +202,10 @@ impl Flags {
     /// The usual answer, told apart first: input or output and nothing else.
     #[inline(always)]
     pub(crate) fn usual_readiness(self, interest: Interest) -> Option<Readiness> {
-        (self.0 & !(Flags::IN | Flags::OUT) == 0).then(|| {
-            let input = self.0 & Flags::IN != 0;
-            Readiness::usual(input, self.0 & Flags::OUT != 0, interest)
-        })
+        // Input is bit 0 here and there, output bit 2 here and bit 1 there.
+        const { assert!(Flags::IN == 1 && Flags::OUT == 4) };
+        (self.0 & !(Flags::IN | Flags::OUT) == 0)
+            .then(|| Readiness::wanted((self.0 | self.0 >> 1) as u8 & 3, interest))
     }
 
     fn full_readiness(self, interest: Interest) -> Readiness {
