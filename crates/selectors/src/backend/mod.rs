@@ -128,10 +128,15 @@ impl Backend {
 
     #[inline(always)]
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
-        // The default is asked for first.
-        if let Backend::Epoll(epoll) = self {
-            return epoll.wait(timeout);
+        match self {
+            Backend::Epoll(epoll) => epoll.wait(timeout),
+            _ => self.wait_otherwise(timeout),
         }
+    }
+
+    /// The default mechanism is told apart first, and its code alone goes into the caller's.
+    #[inline(never)]
+    fn wait_otherwise(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         dispatch!(self, mechanism => mechanism.wait(timeout))
     }
 
@@ -142,9 +147,14 @@ impl Backend {
 
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<(Key, Flags)> {
-        if let Backend::Epoll(epoll) = self {
-            return epoll.next();
+        match self {
+            Backend::Epoll(epoll) => epoll.next(),
+            _ => self.next_otherwise(),
         }
+    }
+
+    #[inline(never)]
+    fn next_otherwise(&mut self) -> Option<(Key, Flags)> {
         dispatch!(self, mechanism => mechanism.next())
     }
 }
