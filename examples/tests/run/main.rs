@@ -97,6 +97,29 @@ fn s2_the_simple_server_greets_reads_once_and_closes() {
 }
 
 #[test]
+fn s3_the_three_modes_say_which_they_are() {
+    let server = Program::serve("answering", &["echo", "1"]);
+    let said = Program::run("modes", &[server.address(), "50"], "").end();
+    let lines: Vec<&str> = said.lines().collect();
+    let [non_blocking, timeout, blocking] = lines[..] else {
+        panic!("{said}");
+    };
+    assert_eq!(
+        non_blocking,
+        "NonBlocking: would block: nothing has arrived yet"
+    );
+    let milliseconds = timeout
+        .strip_prefix("Timeout(50ms): timed out: nothing has arrived in ")
+        .and_then(|rest| rest.strip_suffix(" ms"));
+    let waited: u32 = milliseconds
+        .and_then(|number| number.parse().ok())
+        .expect(timeout);
+    assert!(waited >= 50, "{timeout}");
+    assert_eq!(blocking, "Blocking: received \"hello\\n\"");
+    server.end();
+}
+
+#[test]
 fn s8_the_select_server_serves_many() {
     assert_eq!(
         serves_many("select_server", 20)
@@ -281,4 +304,52 @@ fn s15_every_service_answers_in_its_way() {
         assert_eq!(converse(connect(&server), "one\nzwei\n"), expected);
         server.end();
     }
+}
+
+/// A listener that answers nobody, and the one connection that fills its backlog.
+fn hole() -> (TcpListener, TcpStream) {
+    let listener = trunkline::net::listen("127.0.0.1:0".parse().expect("an address"), 0);
+    let listener = listener.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    (listener, TcpStream::connect(address).expect("room for one"))
+}
+
+#[test]
+fn s16_each_failure_is_told_apart() {
+    let server = Program::serve("answering", &["echo", "1"]);
+    let nobody = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let refusing = nobody.local_addr().expect("bound").to_string();
+    drop(nobody);
+    let (hole, _waiting) = hole();
+    let silent = hole.local_addr().expect("bound").to_string();
+    let addresses = [
+        server.address(),
+        &refusing,
+        &silent,
+        "no-such-host.invalid:1",
+        "localhost:99999",
+    ];
+    let said = Program::run("errors", &addresses, "").fail();
+    for expected in [
+        format!(
+            "refused: cannot connect to {refusing}: connection refused\n    nobody listens there"
+        ),
+        format!("timed out: cannot connect to {silent}: timed out\n    nobody answered"),
+        "bad name: cannot resolve no-such-host.invalid:1: name not found\n    check the spelling"
+            .to_owned(),
+        "bad argument: bad address \"localhost:99999\": port 99999 is out of range".to_owned(),
+    ] {
+        assert!(said.contains(&expected), "{expected:?} in {said}");
+    }
+    // The connection that was made is closed: the server has served its one client.
+    server.end();
+}
+
+#[test]
+fn s16_no_failure_is_no_failure() {
+    let server = Program::serve("answering", &["echo", "1"]);
+    let said = Program::run("errors", &[server.address()], "").end();
+    let expected = format!("connected to {}, and closed (Finished)\n", server.address());
+    assert_eq!(said, expected);
+    server.end();
 }
