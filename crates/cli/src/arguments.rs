@@ -48,8 +48,8 @@ Framings:
   none             no messages, only bytes as they come
   lines            ended by LF or CRLF, written with LF; lines:lf and lines:crlf are strict
   eom:MARK         ended by any bytes; \\n \\r \\t \\0 \\\\ and \\x1f stand for one byte each
-  length:u32       a number before each: u8, u16, u24, u32, u64 or varint; :little for the other byte order, :self
-                   when the number counts itself
+  length:u32       a number before each: u8, u16, u24, u32, u64 or varint
+                   (length:u32:little: least byte first; length:u32:self: it counts itself)
   fixed:BYTES      all of one size
   netstring        5:hello,
   cobs             ended by a zero byte, which is encoded where a message holds it")]
