@@ -31,10 +31,14 @@ pub(crate) fn run_command(mut command: Command, input: &[u8]) -> Output {
         .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // A process that fails early need not read its input.
-    let _ = stdin.write_all(input);
-    drop(stdin);
-    child.wait_with_output().unwrap()
+    thread::scope(|scope| {
+        // Beside the reading: a process that waits for its output to be read does not read its input.
+        scope.spawn(move || {
+            // One that fails early need not read its input at all.
+            let _ = stdin.write_all(input);
+        });
+        child.wait_with_output().unwrap()
+    })
 }
 
 /// One line what and why, one line what next, the exit code, and nothing else.
