@@ -6,10 +6,11 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, index};
+use crate::capabilities::Capabilities;
 use crate::interest::{Interest, Trigger};
 use crate::mechanism::Mechanism;
 use crate::readiness::{Event, Readiness, Selected};
-use crate::registering::{RegisterError, no_such_trigger};
+use crate::registering::{RegisterError, check_interest, no_such_trigger};
 use crate::slab::{Key, Slab};
 use crate::waker::Waker;
 
@@ -124,6 +125,11 @@ impl<S: AsFd, T> Selector<S, T> {
         self.mechanism
     }
 
+    /// In what the mechanism in use differs from others.
+    pub fn capabilities(&self) -> Capabilities {
+        self.mechanism.capabilities()
+    }
+
     /// Something that ends a wait from any thread.
     ///
     /// # Errors
@@ -187,6 +193,7 @@ impl<S: AsFd, T> Selector<S, T> {
         if !self.mechanism.supports(trigger) {
             return Err(no_such_trigger(self.mechanism, trigger));
         }
+        check_interest(trigger, interest)?;
         let needed = index(descriptor) + 1;
         if self.slots.len() < needed {
             self.slots
@@ -210,11 +217,7 @@ impl<S: AsFd, T> Selector<S, T> {
         let Some(old) = self.registrations.get_mut(previous) else {
             return Ok(());
         };
-        if old.state != State::Closed
-            && self
-                .backend
-                .holds(old.descriptor, previous, old.applied, old.trigger)
-        {
+        if old.state != State::Closed && self.backend.holds(old.descriptor, previous, old.applied) {
             return Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
                 "its descriptor is already registered",
@@ -234,9 +237,12 @@ impl<S: AsFd, T> Selector<S, T> {
     /// current batch are masked by the new interest at once. If the system refuses the change, which needs it to be
     /// out of memory or watches, that is reported as [`Readiness::ERROR`] and the interest is empty.
     ///
+    /// A source with [`Trigger::OneShot`] is armed again by this, also with the interest it has already.
+    ///
     /// # Errors
     ///
-    /// `NotFound` when `key` names nothing (any more).
+    /// `NotFound` when `key` names nothing (any more); `Unsupported` when the source's trigger does not watch for this
+    /// interest (see [`Trigger::Exclusive`]), and then nothing is changed.
     pub fn modify(&mut self, key: Key, interest: Interest) -> io::Result<()> {
         let Some(registration) = self.registrations.get_mut(key) else {
             return Err(io::Error::new(
@@ -244,8 +250,9 @@ impl<S: AsFd, T> Selector<S, T> {
                 "the key names no registered source",
             ));
         };
+        check_interest(registration.trigger, interest)?;
         registration.wanted = interest;
-        if registration.wanted != registration.applied && registration.state != State::Changed {
+        if registration.is_due() && registration.state != State::Changed {
             registration.state = State::Changed;
             self.changed.push(key);
         }
@@ -401,7 +408,7 @@ impl<S: AsFd, T> Selector<S, T> {
             }
             registration.state = State::Settled;
             let change = (registration.applied, registration.wanted);
-            if change.0 == change.1 {
+            if !registration.is_due() {
                 continue;
             }
             let result = if self.slots[index(registration.descriptor)] == key.index() {
@@ -436,10 +443,15 @@ impl<S: AsFd, T> Selector<S, T> {
                 trigger,
                 ..
             } = *registration;
+            if self.backend.has_fired(key) {
+                // Out of the old set, and not to be in the new one before it is armed again.
+                registration.applied = Interest::NONE;
+                continue;
+            }
             if applied.is_empty() {
                 continue;
             }
-            let moved = if self.backend.holds(descriptor, key, applied, trigger) {
+            let moved = if self.backend.holds(descriptor, key, applied) {
                 backend.register(descriptor, key, applied, trigger)
             } else {
                 Err(io::ErrorKind::NotFound.into())
@@ -509,6 +521,11 @@ impl<S: AsFd, T> Selector<S, T> {
 }
 
 impl<S, T> Registration<S, T> {
+    /// Whether there is a change to tell the mechanism. A one-shot source is always told of, for it may have fired.
+    fn is_due(&self) -> bool {
+        self.wanted != self.applied || self.trigger == Trigger::OneShot && !self.wanted.is_empty()
+    }
+
     /// The mechanism does not watch this descriptor any more, because it was closed or refused.
     fn watch_nothing(&mut self) {
         self.wanted = Interest::NONE;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 
+use super::one_shots::OneShots;
 use super::{BATCH, Flags, borrow, check_open, timespec};
 use crate::interest::{Interest, Trigger};
 use crate::slab::Key;
@@ -18,6 +19,8 @@ pub(crate) struct Epoll {
     taken: usize,
     /// What the kernel refuses to watch because it never blocks.
     files: Vec<File>,
+    /// The kernel disarms its entries by itself; which ones have to be known when the set is built anew.
+    one_shots: OneShots,
     /// Whether the kernel has `epoll_pwait2`, as far as we know.
     nanoseconds: bool,
     /// Whether an entry could not be deleted, because its descriptor had been closed behind our back. If a duplicate
@@ -31,7 +34,7 @@ struct File {
     key: Key,
     interest: Interest,
     trigger: Trigger,
-    /// Whether it is to be reported: always with level trigger, once with edge trigger.
+    /// Whether it is to be reported: always when level-triggered, once per modification with edge and one-shot.
     armed: bool,
 }
 
@@ -49,6 +52,7 @@ impl Epoll {
             events: Vec::with_capacity(BATCH),
             taken: 0,
             files: Vec::new(),
+            one_shots: OneShots::default(),
             nanoseconds: true,
             strays: false,
         })
@@ -81,10 +85,11 @@ impl Epoll {
                 // Room for all of them in a batch, so that a wait allocates nothing.
                 self.events
                     .reserve((BATCH + self.files.len()).saturating_sub(self.events.len()));
-                Ok(())
             }
-            result => Ok(result?),
+            result => result?,
         }
+        self.arm(key, trigger);
+        Ok(())
     }
 
     pub(super) fn modify(
@@ -105,21 +110,25 @@ impl Epoll {
         if let Some(file) = self.files.iter_mut().find(|file| file.key == key) {
             file.interest = new;
             file.armed = true;
+            self.arm(key, trigger);
             return Ok(());
         }
+        if trigger == Trigger::Exclusive {
+            // The kernel does not modify such an entry. It is not made anew where the kernel has forgotten it.
+            epoll::delete(&self.set, borrow(descriptor))?;
+            return self.register(descriptor, key, new, trigger);
+        }
         let data = EventData::new_u64(key.to_bits());
-        Ok(epoll::modify(
-            &self.set,
-            borrow(descriptor),
-            data,
-            asking(new, trigger),
-        )?)
+        epoll::modify(&self.set, borrow(descriptor), data, asking(new, trigger))?;
+        self.arm(key, trigger);
+        Ok(())
     }
 
     pub(super) fn unregister(&mut self, descriptor: RawFd, key: Key, interest: Interest) {
         if interest.is_empty() {
             return;
         }
+        self.one_shots.forget(key);
         if let Some(position) = self.files.iter().position(|file| file.key == key) {
             self.files.swap_remove(position);
             return;
@@ -128,25 +137,26 @@ impl Epoll {
         self.strays |= epoll::delete(&self.set, borrow(descriptor)).is_err();
     }
 
-    pub(super) fn holds(
-        &self,
-        descriptor: RawFd,
-        key: Key,
-        interest: Interest,
-        trigger: Trigger,
-    ) -> bool {
+    pub(super) fn holds(&self, descriptor: RawFd, key: Key, interest: Interest) -> bool {
         if interest.is_empty() || self.files.iter().any(|file| file.key == key) {
             return true;
         }
-        // The kernel finds an entry by number and file. Asking for what we have already changes nothing else.
-        let data = EventData::new_u64(key.to_bits());
-        let probe = epoll::modify(
-            &self.set,
-            borrow(descriptor),
-            data,
-            asking(interest, trigger),
-        );
-        !matches!(probe, Err(Errno::NOENT | Errno::BADF))
+        // The kernel finds an entry by number and file. Modifying would do as well, but arm a one-shot that has fired.
+        let descriptor = borrow(descriptor);
+        let data = EventData::new_u64(Key::NOTHING.to_bits());
+        match epoll::add(&self.set, descriptor, data, EventFlags::empty()) {
+            Ok(()) => {
+                // There was none, and there is none again. This cannot fail: the descriptor is open.
+                let _ = epoll::delete(&self.set, descriptor);
+                false
+            }
+            Err(Errno::BADF | Errno::PERM) => false,
+            Err(_) => true,
+        }
+    }
+
+    pub(super) fn has_fired(&self, key: Key) -> bool {
+        self.one_shots.has_fired(key)
     }
 
     pub(super) fn may_report_strays(&self) -> bool {
@@ -166,6 +176,11 @@ impl Epoll {
             self.wait_for_kernel(if ready { Some(Duration::ZERO) } else { timeout })?;
             self.add_files();
         }
+        if !self.one_shots.is_empty() {
+            for event in &self.events {
+                self.one_shots.fire(Key::from_bits(event.data.u64()));
+            }
+        }
         Ok(self.events.len())
     }
 
@@ -180,6 +195,12 @@ impl Epoll {
         let Event { flags, data } = *self.events.get(self.taken)?;
         self.taken += 1;
         Some((Key::from_bits(data.u64()), Flags(flags.bits() as u16)))
+    }
+
+    fn arm(&mut self, key: Key, trigger: Trigger) {
+        if trigger == Trigger::OneShot {
+            self.one_shots.arm(key);
+        }
     }
 
     fn wait_for_kernel(&mut self, timeout: Option<Duration>) -> io::Result<()> {
@@ -242,6 +263,9 @@ fn asking(interest: Interest, trigger: Trigger) -> EventFlags {
     match trigger {
         Trigger::Level => flags,
         Trigger::Edge => flags | EventFlags::ET,
+        Trigger::OneShot => flags | EventFlags::ONESHOT,
+        // The kernel takes hardly anything beside it: input and output, and what comes without asking.
+        Trigger::Exclusive => flags & (EventFlags::IN | EventFlags::OUT) | EventFlags::EXCLUSIVE,
     }
 }
 
@@ -249,6 +273,17 @@ fn asking(interest: Interest, trigger: Trigger) -> EventFlags {
 pub(super) fn check() -> io::Result<()> {
     epoll::create(CreateFlags::CLOEXEC)?;
     Ok(())
+}
+
+/// Whether the kernel has `epoll_pwait2` and lets us call it.
+pub(super) fn takes_nanoseconds() -> bool {
+    let Ok(set) = epoll::create(CreateFlags::CLOEXEC) else {
+        return false;
+    };
+    let mut events = Vec::with_capacity(1);
+    let no_time = timespec(Duration::ZERO);
+    let buffer = rustix::buffer::spare_capacity(&mut events);
+    epoll::wait(&set, buffer, Some(&no_time)).is_ok()
 }
 
 #[cfg(test)]
@@ -276,6 +311,14 @@ mod tests {
         let expected = EventFlags::IN | EventFlags::RDHUP | EventFlags::OUT | EventFlags::PRI;
         assert_eq!(asking(all, Trigger::Level), expected);
         assert_eq!(asking(all, Trigger::Edge), expected | EventFlags::ET);
+        assert_eq!(
+            asking(all, Trigger::OneShot),
+            expected | EventFlags::ONESHOT
+        );
+        assert_eq!(
+            asking(all, Trigger::Exclusive),
+            EventFlags::IN | EventFlags::OUT | EventFlags::EXCLUSIVE
+        );
         assert_eq!(u32::from(Flags::ERROR), EventFlags::ERR.bits());
         assert_eq!(u32::from(Flags::HANG_UP), EventFlags::HUP.bits());
     }

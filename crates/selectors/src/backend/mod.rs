@@ -8,17 +8,20 @@
 //!   [`Key::NOTHING`].
 //! - `register(descriptor, key, interest, trigger)`: from now on watches the descriptor and reports it by `key`. Errors
 //!   come at once and leave nothing behind. With no interest the descriptor is checked to be open, and not watched.
-//! - `modify(descriptor, key, (old, new), trigger)`: replaces the interest `old`, which is not `new`. After an error the
-//!   descriptor is not watched. A change never reaches another file that has got the descriptor's number where the
-//!   mechanism can tell: an entry that the system forgot is an error, it is not made anew.
+//! - `modify(descriptor, key, (old, new), trigger)`: replaces the interest `old`, which is not `new`, unless it is to
+//!   arm a one-shot again, fired or not, and then neither is empty. After an error the descriptor is not watched. A
+//!   change never reaches another file that has got the descriptor's number where the mechanism can tell: an entry that
+//!   the system forgot is an error, it is not made anew.
 //! - `unregister(descriptor, key, interest)`: stops at once. Never fails: a descriptor that was closed behind our back
 //!   is gone already.
-//! - `holds(descriptor, key, interest, trigger)`: whether the mechanism still watches the file it was told to. False
-//!   only if it is sure that the descriptor was closed in the meantime.
+//! - `holds(descriptor, key, interest)`: whether the mechanism still watches the file it was told to, and nothing
+//!   changes by asking. False only if it is sure that the descriptor was closed in the meantime.
+//! - `has_fired(key)`: whether this is a one-shot that was in a batch and was not armed again. Asked only of mechanisms
+//!   that may report strays.
 //! - `may_report_strays()`: whether the system may go on reporting keys that were unregistered, because it does not let
 //!   go of them; a new set is the only cure.
-//! - `wait(timeout)`: waits and collects a batch; says how many entries it has, the waker's included. May end early
-//!   with none. `EINTR` is returned as it is; the selector keeps the deadline. Allocates nothing.
+//! - `wait(timeout)`: waits and collects a batch; says how many entries it has, the waker's included. A one-shot that is
+//!   in the batch is not watched any more, and one that is not still is. May end early with none. `EINTR` is returned as it is; the selector keeps the deadline. Allocates nothing.
 //! - `saw_waker()`: whether the waker's descriptor is in the batch.
 //! - `next()`: the next entry of the batch, as the system's [`Flags`]. May give the waker's, whose key names nothing.
 //!
@@ -43,6 +46,7 @@ use crate::slab::Key;
 compile_error!("trunkline-selectors runs on Linux only so far; kqueue and Windows are to come");
 
 mod epoll;
+mod one_shots;
 // All have the same functions, also where a table in memory refuses nothing and knows nothing but numbers.
 #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
 mod poll;
@@ -109,14 +113,12 @@ impl Backend {
         dispatch!(self, mechanism => mechanism.unregister(descriptor, key, interest));
     }
 
-    pub(crate) fn holds(
-        &self,
-        descriptor: RawFd,
-        key: Key,
-        interest: Interest,
-        trigger: Trigger,
-    ) -> bool {
-        dispatch!(self, mechanism => mechanism.holds(descriptor, key, interest, trigger))
+    pub(crate) fn holds(&self, descriptor: RawFd, key: Key, interest: Interest) -> bool {
+        dispatch!(self, mechanism => mechanism.holds(descriptor, key, interest))
+    }
+
+    pub(crate) fn has_fired(&self, key: Key) -> bool {
+        dispatch!(self, mechanism => mechanism.has_fired(key))
     }
 
     pub(crate) fn may_report_strays(&self) -> bool {
@@ -143,6 +145,14 @@ pub(crate) fn check(mechanism: Mechanism) -> Result<(), String> {
         Mechanism::Epoll => epoll::check().map_err(|error| error.to_string()),
         Mechanism::Poll | Mechanism::Select => Ok(()),
         Mechanism::Kqueue => Err("kqueue belongs to macOS and the BSDs, this is Linux".to_owned()),
+    }
+}
+
+/// Whether a wait of this mechanism takes nanoseconds here: it is tried where it depends on the kernel.
+pub(crate) fn takes_nanoseconds(mechanism: Mechanism) -> bool {
+    match mechanism {
+        Mechanism::Epoll => epoll::takes_nanoseconds(),
+        Mechanism::Poll | Mechanism::Select | Mechanism::Kqueue => true,
     }
 }
 
