@@ -13,6 +13,7 @@ use crate::connection::outbound::{Appended, Spare};
 use crate::connection::{Connection, Phase, Role};
 use crate::handler::{Cause, Handler, Message};
 use crate::mutant::{Mutant, planted};
+use crate::network::Reading;
 use crate::options::{Options, Overflow, Stats};
 use crate::timer::{TimerId, Timers};
 
@@ -81,7 +82,8 @@ pub(crate) struct Core<C> {
     pub(crate) to_connect: Vec<ConnectionId>,
     pub(crate) close_listeners: bool,
     pub(crate) stopping: Stopping,
-    pub(crate) now: Instant,
+    /// The clock, as it stood when it was first asked for in this turn.
+    pub(crate) clock: Reading,
     pub(crate) options: Options,
     pub(crate) stats: Stats,
 }
@@ -97,9 +99,9 @@ impl<C> Core<C> {
     }
 
     /// A deadline strictly after this turn, so that a timer of zero cannot keep the turn from ending.
-    pub(crate) fn deadline(&self, delay: Duration) -> Instant {
+    pub(crate) fn deadline(&mut self, delay: Duration) -> Instant {
         const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-        self.now + delay.clamp(Duration::from_nanos(1), FAR)
+        self.clock.take() + delay.clamp(Duration::from_nanos(1), FAR)
     }
 
     pub(crate) fn start_connect(&mut self, address: SocketAddr) -> ConnectionId {
@@ -248,9 +250,9 @@ impl<H: Handler> Io<'_, H> {
             .map(|connection| connection.role)
     }
 
-    /// The clock, as read at the start of this turn.
-    pub fn now(&self) -> Instant {
-        self.core.now
+    /// The clock, as it stood when it was first asked for in this turn: the same in all of its callbacks.
+    pub fn now(&mut self) -> Instant {
+        self.core.clock.take()
     }
 
     /// Queues a message on this connection.

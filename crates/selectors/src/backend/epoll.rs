@@ -21,6 +21,8 @@ pub(crate) struct Epoll {
     files: Vec<File>,
     /// The kernel disarms its entries by itself; which ones have to be known when the set is built anew.
     one_shots: OneShots,
+    /// Whether there are neither: then a wait is what the kernel does, and nothing else.
+    plain: bool,
     /// Whether the kernel has `epoll_pwait2`, as far as we know.
     nanoseconds: bool,
     /// Whether an entry could not be deleted, because its descriptor had been closed behind our back. If a duplicate
@@ -53,6 +55,7 @@ impl Epoll {
             taken: 0,
             files: Vec::new(),
             one_shots: OneShots::default(),
+            plain: true,
             nanoseconds: true,
             strays: false,
         })
@@ -128,10 +131,14 @@ impl Epoll {
         if interest.is_empty() {
             return;
         }
-        self.one_shots.forget(key);
-        if let Some(position) = self.files.iter().position(|file| file.key == key) {
-            self.files.swap_remove(position);
-            return;
+        if !self.plain {
+            self.one_shots.forget(key);
+            let file = self.files.iter().position(|file| file.key == key);
+            let file = file.map(|position| self.files.swap_remove(position));
+            self.plain = self.files.is_empty() && self.one_shots.is_empty();
+            if file.is_some() {
+                return;
+            }
         }
         // Even if the descriptor is about to be closed: a duplicate elsewhere would keep the kernel's entry alive.
         self.strays |= epoll::delete(&self.set, borrow(descriptor)).is_err();
@@ -163,23 +170,14 @@ impl Epoll {
         self.strays
     }
 
+    #[inline(always)]
     pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         self.events.clear();
         self.taken = 0;
-        if self.files.is_empty() {
+        if self.plain {
             self.wait_for_kernel(timeout)?;
         } else {
-            let ready = self
-                .files
-                .iter()
-                .any(|file| file.armed && !file.flags().readiness(file.interest).is_empty());
-            self.wait_for_kernel(if ready { Some(Duration::ZERO) } else { timeout })?;
-            self.add_files();
-        }
-        if !self.one_shots.is_empty() {
-            for event in &self.events {
-                self.one_shots.fire(Key::from_bits(event.data.u64()));
-            }
+            self.wait_with_extras(timeout)?;
         }
         Ok(self.events.len())
     }
@@ -190,19 +188,37 @@ impl Epoll {
             .any(|event| event.data.u64() == Key::NOTHING.to_bits())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Option<(Key, Flags)> {
         let Event { flags, data } = *self.events.get(self.taken)?;
         self.taken += 1;
         Some((Key::from_bits(data.u64()), Flags(flags.bits() as u16)))
     }
 
+    /// A wait where there is more to do than the kernel does.
+    #[inline(never)]
+    fn wait_with_extras(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let ready = self
+            .files
+            .iter()
+            .any(|file| file.armed && !file.flags().readiness(file.interest).is_empty());
+        self.wait_for_kernel(if ready { Some(Duration::ZERO) } else { timeout })?;
+        self.add_files();
+        for event in &self.events {
+            self.one_shots.fire(Key::from_bits(event.data.u64()));
+        }
+        Ok(())
+    }
+
+    /// Notes that a registration was made or armed again.
     fn arm(&mut self, key: Key, trigger: Trigger) {
         if trigger == Trigger::OneShot {
             self.one_shots.arm(key);
         }
+        self.plain = self.files.is_empty() && self.one_shots.is_empty();
     }
 
+    #[inline(always)]
     fn wait_for_kernel(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         if self.nanoseconds {
             let timeout = timeout.map(timespec);
@@ -219,16 +235,28 @@ impl Epoll {
         self.wait_in_milliseconds(timeout)
     }
 
-    /// `epoll_wait`, for kernels before 5.11. A timeout too long for it ends early, and the selector waits again.
+    /// `epoll_pwait`, for kernels before 5.11. A timeout too long for it ends early, and the selector waits again.
+    /// Called by its number: the C library's function does more, as a point where a thread may be cancelled.
     fn wait_in_milliseconds(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let milliseconds = timeout.map_or(-1, |timeout| {
             i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
         });
         let room = i32::try_from(self.events.capacity()).unwrap_or(i32::MAX);
         let buffer = self.events.as_mut_ptr().cast::<libc::epoll_event>();
+        let no_signals: *const libc::sigset_t = std::ptr::null();
         // SAFETY: the vector is empty, and `room` is not more than its capacity. Both types are the kernel's struct
-        // epoll_event, which the test below compares.
-        let count = unsafe { libc::epoll_wait(self.set.as_raw_fd(), buffer, room, milliseconds) };
+        // epoll_event, which the test below compares. Without a set of signals its size is not looked at.
+        let count = unsafe {
+            libc::syscall(
+                libc::SYS_epoll_pwait,
+                self.set.as_raw_fd(),
+                buffer,
+                room,
+                milliseconds,
+                no_signals,
+                0_usize,
+            )
+        };
         let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
         // SAFETY: the kernel has written that many events.
         unsafe { self.events.set_len(count) };

@@ -154,7 +154,7 @@ impl Subject {
             let is_known = |fact: &&'static str| registration.known.contains(fact);
             let or_nothing = registration.trigger == Trigger::Edge
                 && registration.applied == interest
-                && facts.iter().all(|fact| is_known(fact));
+                && facts.iter().all(is_known);
             (*place, Expected { facts, or_nothing })
         };
         self.registrations.iter().map(of).collect()

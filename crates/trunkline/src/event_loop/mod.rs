@@ -17,7 +17,7 @@ use crate::handler::{Cause, Closed, Handler};
 use crate::io::{ConnectionId, Core, Due, Io, Stopping};
 use crate::net::{Error, Operation};
 use crate::network::kernel::Kernel;
-use crate::network::{Event, Network, Token};
+use crate::network::{Event, Network, Readiness, Token};
 use crate::options::{Options, Stats};
 use crate::remote::Remote;
 use crate::timer::{TimerId, Timers};
@@ -67,19 +67,19 @@ pub struct EventLoop<H: Handler, N: Network = Kernel> {
 impl<H: Handler, N: Network> EventLoop<H, N> {
     /// A loop over `network`, with no listener yet.
     pub fn over(network: N, handler: H, options: Options) -> Self {
-        let now = network.now();
+        let mut clock = network.reading();
         let remote = Remote::new(network.waker());
         let buffer = vec![0; options.read_buffer_bytes.max(1)].into_boxed_slice();
         let core = Core {
             codec: handler.codec(),
             connections: Slab::new(),
-            timers: Timers::new(now),
+            timers: Timers::new(clock.take()),
             spare: Spare::default(),
             touched: Vec::new(),
             to_connect: Vec::new(),
             close_listeners: false,
             stopping: Stopping::No,
-            now,
+            clock,
             options,
             stats: Stats::default(),
         };
@@ -156,7 +156,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             .network
             .wait(timeout)
             .map_err(|error| Error::new(Operation::Wait, None, error))?;
-        self.core.now = self.network.now();
+        self.core.clock = self.network.reading();
         self.core.stats.turns += 1;
         let carried = self.ready.len();
         while let Some(event) = self.network.next_event() {
@@ -189,7 +189,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         Some(wait_max.map_or(until, |wait_max| wait_max.min(until)))
     }
 
-    #[inline]
+    #[inline(always)]
     fn dispatch(&mut self, event: Event) {
         if let Some(index) = accept::listener_index(event.token) {
             self.accept_from(index);
@@ -200,13 +200,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             return;
         };
         let readiness = event.readiness;
-        let ending = readiness.is_read_closed()
-            || readiness.is_write_closed()
-            || readiness.is_error()
-            || readiness.is_invalid();
-        connection.readable |= readiness.is_readable() || ending;
-        connection.writable |= readiness.is_writable() || ending;
-        connection.read_to_the_end |= ending || readiness.is_priority();
+        connection.readable |= readiness.intersects(Readiness::READABLE.with(ENDING));
+        connection.writable |= readiness.intersects(Readiness::WRITABLE.with(ENDING));
+        connection.read_to_the_end |= readiness.intersects(Readiness::PRIORITY.with(ENDING));
         if connection.phase == Phase::Connecting {
             // With edge triggers the peer's first bytes may be told of in this very event, and never again.
             self.connecting_ready(id);
@@ -271,7 +267,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     }
 
     fn next_due(&mut self) -> Option<(TimerId, Due)> {
-        let (timer, _, due) = self.core.timers.expire(self.core.now)?;
+        let (timer, _, due) = self.core.timers.expire(self.core.clock.take())?;
         Some((timer, due))
     }
 
@@ -357,6 +353,12 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         self.done(id, Cause::Failed(error), Ending::Reset);
     }
 }
+
+/// What only a read or a write can tell more about.
+const ENDING: Readiness = Readiness::READ_CLOSED
+    .with(Readiness::WRITE_CLOSED)
+    .with(Readiness::ERROR)
+    .with(Readiness::INVALID);
 
 /// How the socket of a connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

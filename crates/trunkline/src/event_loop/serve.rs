@@ -21,20 +21,61 @@ enum Halt {
     Bad(FrameError),
 }
 
+/// What a connection may still use up in its turn.
+struct Budget {
+    bytes: usize,
+    frames: usize,
+}
+
 impl<H: Handler, N: Network> EventLoop<H, N> {
     /// Serves a connection until it has no more to give, wants no more, or has used its budget; then settles it,
     /// which writes what was queued and puts it back in line when there is more to do.
-    #[inline]
+    #[inline(always)]
     pub(super) fn serve(&mut self, id: ConnectionId) {
-        let mut bytes_left = self.core.options.read_budget_bytes;
-        let mut frames_left = self.core.options.frame_budget.max(1);
-        while self.step(id, &mut bytes_left, &mut frames_left) {}
+        let mut left = Budget {
+            bytes: self.core.options.read_budget_bytes,
+            frames: self.core.options.frame_budget.max(1),
+        };
+        while self.step(id, &mut left) {}
         self.settle(id);
     }
 
     /// One step of a turn; `false` ends it.
-    #[inline]
-    fn step(&mut self, id: ConnectionId, bytes_left: &mut usize, frames_left: &mut usize) -> bool {
+    #[inline(always)]
+    fn step(&mut self, id: ConnectionId, left: &mut Budget) -> bool {
+        let Some(connection) = self.core.connections.get_mut(id.0) else {
+            return false;
+        };
+        let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
+            return false;
+        };
+        // It is going to be settled: what its own callbacks ask needs no line in the list of the touched.
+        connection.touched = true;
+        let frames_wait = session.inbound.is_unexamined() && connection.takes_frames();
+        if connection.ended || frames_wait {
+            return self.step_without_input(id, left);
+        }
+        if !connection.readable || !connection.wants_input() || left.bytes == 0 {
+            return false;
+        }
+        match self.network.read(session.socket, &mut self.buffer) {
+            Ok(count @ 1..) => {
+                // A short read has emptied the socket: the read that would only say so is saved.
+                let emptied = count < self.buffer.len() && !connection.read_to_the_end;
+                connection.readable = !emptied;
+                self.core.stats.bytes_in += count as u64;
+                left.bytes = left.bytes.saturating_sub(count);
+                let discards = connection.discards();
+                let frames_wait = !discards && self.take_in(id, count, left);
+                (frames_wait || !emptied) && left.frames > 0
+            }
+            unusual => self.no_input(id, unusual),
+        }
+    }
+
+    /// A step that is not a read: frames that wait already, and the end of the stream.
+    #[inline(never)]
+    fn step_without_input(&mut self, id: ConnectionId, left: &mut Budget) -> bool {
         let Some(connection) = self.core.connections.get_mut(id.0) else {
             return false;
         };
@@ -42,66 +83,47 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             return false;
         };
         if connection.takes_frames() && session.inbound.is_unexamined() {
-            self.hand_over_waiting(id, frames_left);
-            return *frames_left > 0;
+            self.hand_over_waiting(id, &mut left.frames);
+            return left.frames > 0;
         }
-        if connection.ended {
-            if connection.takes_frames() && !connection.end_told {
-                self.tell_end(id);
-            }
-            return false;
+        if connection.takes_frames() && !connection.end_told {
+            self.tell_end(id);
         }
-        if !connection.readable || !connection.wants_input() || *bytes_left == 0 {
-            return false;
-        }
-        let (count, more) = self.read(id, frames_left);
-        *bytes_left = bytes_left.saturating_sub(count);
-        more && *frames_left > 0
+        false
     }
 
-    /// One read. Says how many bytes came, and whether there may be more to do.
-    #[inline]
-    fn read(&mut self, id: ConnectionId, frames_left: &mut usize) -> (usize, bool) {
+    /// A read that brought nothing: the end of the stream, nothing yet, or an error. Says whether to go on.
+    #[inline(never)]
+    fn no_input(&mut self, id: ConnectionId, outcome: std::io::Result<usize>) -> bool {
         let Some(connection) = self.core.connections.get_mut(id.0) else {
-            return (0, false);
+            return false;
         };
-        let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
-            return (0, false);
-        };
-        match self.network.read(session.socket, &mut self.buffer) {
-            Ok(0) => {
+        connection.readable = false;
+        match outcome {
+            Ok(_) => {
                 connection.ended = true;
-                connection.readable = false;
-                if planted(Mutant::EndDropsFrames) {
+                if planted(Mutant::EndDropsFrames)
+                    && let Some(session) = self.session(id)
+                {
                     session.inbound.clear();
                 }
-                (0, true)
-            }
-            Ok(count) => {
-                // A short read has emptied the socket: the read that would only say so is saved.
-                let emptied = count < self.buffer.len() && !connection.read_to_the_end;
-                connection.readable = !emptied;
-                self.core.stats.bytes_in += count as u64;
-                let discards = connection.discards();
-                let frames_wait = !discards && self.take_in(id, count, frames_left);
-                (count, !emptied || frames_wait)
+                true
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                connection.readable = false;
                 connection.read_to_the_end = false;
-                (0, false)
+                false
             }
             Err(error) => {
                 self.failed(id, Operation::Receive, error);
-                (0, false)
+                false
             }
         }
     }
 
     /// Cuts frames from the bytes just read: in place when nothing waits before them. Says whether there may
     /// be frames left among them.
-    #[inline]
-    fn take_in(&mut self, id: ConnectionId, count: usize, frames_left: &mut usize) -> bool {
+    #[inline(always)]
+    fn take_in(&mut self, id: ConnectionId, count: usize, left: &mut Budget) -> bool {
         let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
             return false;
         };
@@ -112,7 +134,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             return true;
         }
         let (handler, core) = (&mut self.handler, &mut self.core);
-        let (consumed, halt) = hand_over(handler, core, session, id, input, frames_left);
+        let (consumed, halt) = hand_over(handler, core, session, id, input, &mut left.frames);
         if consumed == count {
             return false;
         }
@@ -201,7 +223,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 }
 
 /// Hands over frames from the front of `input` until something says stop; says how much was used up.
-#[inline]
+#[inline(always)]
 fn hand_over<H: Handler, S>(
     handler: &mut H,
     core: &mut Core<H::Codec>,
@@ -229,6 +251,9 @@ fn hand_over<H: Handler, S>(
         let flow = handler.frame(state, &mut Io { core, id }, frame);
         if flow != Flow::Continue {
             apply(core, id, flow);
+        }
+        if used == input.len() {
+            break;
         }
         if !core
             .connections

@@ -1,17 +1,18 @@
 //! After callbacks: write what is queued, carry out what was asked, say what the socket is to be watched for.
 
-use std::io::{ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice};
 
 use trunkline_selectors::Interest;
 
 use super::{Ending, EventLoop};
-use crate::connection::Phase;
-use crate::connection::outbound::Outbound;
+use crate::connection::outbound::{Outbound, Spare};
+use crate::connection::{Connection, Phase};
 use crate::handler::{Cause, Handler};
 use crate::io::{ConnectionId, Io, Stopping};
 use crate::mutant::{Mutant, planted};
 use crate::net::Operation;
 use crate::network::{Network, Trigger};
+use crate::options::Stats;
 
 /// Pieces of a queue handed to the kernel in one call.
 const SLICES_MAX: usize = 16;
@@ -19,32 +20,41 @@ const SLICES_MAX: usize = 16;
 impl<H: Handler, N: Network> EventLoop<H, N> {
     /// Brings a connection in order after its callbacks. Called at the end of its own turn, and at the end of
     /// the loop's turn when another connection's callback touched it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn settle(&mut self, id: ConnectionId) {
         let Some(connection) = self.core.connections.get_mut(id.0) else {
             return;
         };
-        if connection.touched {
-            connection.touched = false;
-            // The usual case: it was the last to be touched, by its own callback.
-            if self.core.touched.last() == Some(&id) {
-                self.core.touched.pop();
-            }
-        }
-        match connection.phase {
-            Phase::Connecting => return,
-            Phase::Aborting => {
+        connection.touched = false;
+        if matches!(connection.phase, Phase::Connecting | Phase::Aborting) {
+            if connection.phase == Phase::Aborting {
                 self.done(id, Cause::Aborted, Ending::Reset);
+            }
+            return;
+        }
+        let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
+            return;
+        };
+        if connection.writable && !connection.outbound.is_empty() {
+            let (network, stats) = (&mut self.network, &mut self.core.stats);
+            let socket = session.socket;
+            if let Err(error) = flush(network, socket, connection, stats, &mut self.core.spare) {
+                self.failed(id, Operation::Send, error);
                 return;
             }
-            Phase::Open | Phase::Closing | Phase::Lingering => {}
         }
-        if !connection.outbound.is_empty() && connection.writable && !self.flush(id) {
-            return;
+        // The usual case, seen at a glance: all is read and written, and nothing was asked.
+        let at_rest = connection.has_nothing_under_way()
+            && !session.inbound.is_unexamined()
+            && self.core.stopping == Stopping::No
+            && (self.network.trigger() == Trigger::Edge || session.interest == Interest::READ);
+        if !at_rest {
+            self.settle_the_rest(id);
         }
-        if self.is_at_rest(id) {
-            return;
-        }
+    }
+
+    #[inline(never)]
+    fn settle_the_rest(&mut self, id: ConnectionId) {
         self.tell_drained(id);
         if self.core.stopping == Stopping::Draining {
             self.close_if_idle(id);
@@ -52,54 +62,6 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         if self.carry_out_ending(id) {
             self.watch(id);
         }
-    }
-
-    /// The usual case, seen at a glance: all is read and written, and nothing was asked.
-    #[inline]
-    fn is_at_rest(&self, id: ConnectionId) -> bool {
-        let Some(connection) = self.core.connections.get(id.0) else {
-            return true;
-        };
-        let Some(Some(session)) = self.sessions.get(id.0.index() as usize) else {
-            return true;
-        };
-        connection.has_nothing_under_way()
-            && !session.inbound.is_unexamined()
-            && self.core.stopping == Stopping::No
-            && (self.network.trigger() == Trigger::Edge || session.interest == Interest::READ)
-    }
-
-    /// Writes until the queue is empty or the socket is full. `false` when the connection failed, and is gone.
-    #[inline]
-    fn flush(&mut self, id: ConnectionId) -> bool {
-        let Some(connection) = self.core.connections.get_mut(id.0) else {
-            return false;
-        };
-        let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
-            return false;
-        };
-        while !connection.outbound.is_empty() {
-            match write(&mut self.network, session.socket, &connection.outbound) {
-                Ok(written) => {
-                    self.core.stats.bytes_out += written as u64;
-                    let taken = if planted(Mutant::ShortWriteIgnored) {
-                        connection.outbound.bytes()
-                    } else {
-                        written
-                    };
-                    connection.outbound.consume(taken, &mut self.core.spare);
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    connection.writable = false;
-                    break;
-                }
-                Err(error) => {
-                    self.failed(id, Operation::Send, error);
-                    return false;
-                }
-            }
-        }
-        true
     }
 
     /// Ends the pause of input that the connection's own output had caused.
@@ -201,13 +163,39 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     }
 }
 
-/// One call for what is queued: gathered only when it is in several pieces.
-#[inline]
-fn write<N: Network>(
+/// Writes until the queue is empty or the socket is full.
+#[inline(always)]
+fn flush<N: Network>(
     network: &mut N,
     socket: N::Socket,
-    outbound: &Outbound,
-) -> std::io::Result<usize> {
+    connection: &mut Connection,
+    stats: &mut Stats,
+    spare: &mut Spare,
+) -> io::Result<()> {
+    while !connection.outbound.is_empty() {
+        match write(network, socket, &connection.outbound) {
+            Ok(written) => {
+                stats.bytes_out += written as u64;
+                let taken = if planted(Mutant::ShortWriteIgnored) {
+                    connection.outbound.bytes()
+                } else {
+                    written
+                };
+                connection.outbound.consume(taken, spare);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                connection.writable = false;
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// One call for what is queued: gathered only when it is in several pieces.
+#[inline(always)]
+fn write<N: Network>(network: &mut N, socket: N::Socket, outbound: &Outbound) -> io::Result<usize> {
     if let Some(bytes) = outbound.single() {
         return network.write(socket, &[IoSlice::new(bytes)]);
     }

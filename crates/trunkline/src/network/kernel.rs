@@ -10,7 +10,7 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, sockopt};
 use trunkline_selectors::{Key, Mechanism, Selector, Waker};
 
-use super::{Event, Interest, Network, Token, Trigger, Wake};
+use super::{Event, Interest, Network, Reading, Token, Trigger, Wake};
 use crate::net;
 
 /// What an edge-triggered stream is registered for, once. Priority is among it because a read stops short at
@@ -81,7 +81,7 @@ impl Kernel {
             .register_with(stream, interest, self.trigger, token)?)
     }
 
-    #[inline]
+    #[inline(always)]
     fn socket(&self, key: Key) -> io::Result<&OwnedFd> {
         self.selector
             .source(key)
@@ -97,7 +97,12 @@ impl Network for Kernel {
         Instant::now()
     }
 
-    #[inline]
+    #[inline(always)]
+    fn reading(&self) -> Reading {
+        Reading::Untaken(Instant::now)
+    }
+
+    #[inline(always)]
     fn trigger(&self) -> Trigger {
         self.trigger
     }
@@ -143,7 +148,7 @@ impl Network for Kernel {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn read(&mut self, socket: Key, buffer: &mut [u8]) -> io::Result<usize> {
         let socket = self.socket(socket)?;
         let (read, _) =
@@ -151,7 +156,7 @@ impl Network for Kernel {
         Ok(read)
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(&mut self, socket: Key, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         let socket = self.socket(socket)?;
         let flags = SendFlags::NOSIGNAL;
@@ -199,15 +204,14 @@ impl Network for Kernel {
         self.reserve = None;
     }
 
-    #[inline]
+    #[inline(always)]
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         Ok(self.selector.select(timeout)?.woken)
     }
 
-    #[inline]
+    #[inline(always)]
     fn next_event(&mut self) -> Option<Event> {
-        let event = self.selector.next_event()?;
-        let token = *self.selector.data(event.key)?;
+        let (event, token) = self.selector.next_event_with(|_, token| *token)?;
         Some(Event {
             token,
             readiness: event.readiness,

@@ -36,6 +36,30 @@ pub struct Event {
     pub readiness: Readiness,
 }
 
+/// What the clock showed, or how to find out: a turn that asks for no time reads no clock.
+#[derive(Debug, Clone, Copy)]
+pub enum Reading {
+    /// It showed this.
+    Taken(Instant),
+    /// Nobody has looked yet.
+    Untaken(fn() -> Instant),
+}
+
+impl Reading {
+    /// The instant: the same at every call.
+    #[inline]
+    pub fn take(&mut self) -> Instant {
+        match *self {
+            Self::Taken(now) => now,
+            Self::Untaken(clock) => {
+                let now = clock();
+                *self = Self::Taken(now);
+                now
+            }
+        }
+    }
+}
+
 /// Ends a wait from any thread.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
@@ -46,6 +70,10 @@ pub trait Network {
 
     /// The monotonic clock.
     fn now(&self) -> Instant;
+    /// The clock for one turn: taken at once, or when it is first asked for.
+    fn reading(&self) -> Reading {
+        Reading::Taken(self.now())
+    }
     /// How streams report readiness.
     fn trigger(&self) -> Trigger;
     /// Opens a listening socket (with `TCP_NODELAY` for what it accepts), interested in input; says where it is bound.
