@@ -44,6 +44,12 @@ pub struct Capabilities {
     /// What is watched is the open file, not whatever has its descriptor's number: the next owner of the number of a
     /// source that was closed behind the selector's back is never mistaken for it.
     pub watches_files: bool,
+    /// Behind the [raw door](crate::raw): what never blocks, such as a regular file, can be registered, and is always
+    /// ready. Otherwise it is refused with "operation not permitted"; a [`Selector`](crate::Selector) steps in for the
+    /// kernel there.
+    pub regular_files: bool,
+    /// Behind the [raw door](crate::raw): several threads may wait for the same descriptors at once.
+    pub several_waiters: bool,
 }
 
 /// Who does the work of something that not every kernel offers.
@@ -73,6 +79,8 @@ impl Capabilities {
             hang_up_with_write_alone: !sets,
             reports_closed_sources: numbers,
             watches_files: !numbers,
+            regular_files: mechanism != Mechanism::Epoll,
+            several_waiters: mechanism == Mechanism::Epoll,
         }
     }
 

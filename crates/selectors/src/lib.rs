@@ -66,8 +66,11 @@
 #[allow(unsafe_code)]
 mod backend;
 mod capabilities;
+mod deadline;
 mod interest;
 mod mechanism;
+#[allow(unsafe_code)] // functions whose callers have to promise something
+pub mod raw;
 mod readiness;
 mod registering;
 mod selector;

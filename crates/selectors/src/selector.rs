@@ -3,10 +3,11 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::backend::{Backend, Flags, index};
 use crate::capabilities::Capabilities;
+use crate::deadline::Deadline;
 use crate::interest::{Interest, Trigger};
 use crate::mechanism::Mechanism;
 use crate::readiness::{Event, Readiness, Selected};
@@ -85,9 +86,6 @@ enum State {
 
 /// Marks a descriptor that is not registered.
 const NO_SLOT: u32 = u32::MAX;
-
-/// A wait of more than a hundred years is a wait without an end.
-const LONGEST_WAIT: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
 
 impl<S: AsFd, T> Selector<S, T> {
     /// A selector over the best mechanism that works here, or over the one that the environment variable
@@ -374,32 +372,21 @@ impl<S: AsFd, T> Selector<S, T> {
         if self.strays {
             self.rebuild()?;
         }
-        let mut remaining = timeout.filter(|timeout| *timeout <= LONGEST_WAIT);
-        if !self.failed.is_empty() {
-            remaining = Some(Duration::ZERO);
-        }
-        // The clock is read only where there is a deadline to keep.
-        let deadline = remaining
-            .filter(|timeout| !timeout.is_zero())
-            .map(|timeout| Instant::now() + timeout);
+        let at_once = Some(Duration::ZERO).filter(|_| !self.failed.is_empty());
+        let mut deadline = Deadline::after(at_once.or(timeout));
         loop {
-            match self.backend.wait(remaining) {
+            match self.backend.wait(deadline.remaining()) {
                 Ok(found) => {
                     let selected = self.selected(found);
                     // Nothing, though time is left: what woke us was taken away by somebody else.
-                    if selected != Selected::default()
-                        || remaining.is_some_and(|timeout| timeout.is_zero())
-                    {
+                    if selected != Selected::default() || deadline.has_passed() {
                         return Ok(selected);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
-            if let Some(deadline) = deadline {
-                // At the deadline one last look, without waiting: else signals could hide what is ready.
-                remaining = Some(deadline.saturating_duration_since(Instant::now()));
-            }
+            deadline.wait_again();
         }
     }
 

@@ -214,3 +214,12 @@ fn an_unavailable_mechanism_is_refused_by_name() {
         assert!(error.to_string().contains("kqueue"), "{error}");
     }
 }
+
+#[test]
+fn selectors_go_from_thread_to_thread_and_the_raw_door_is_shared_by_them() {
+    fn is_sent<T: Send>() {}
+    fn is_shared<T: Send + Sync>() {}
+    is_sent::<Selector<TcpStream, String>>();
+    is_shared::<trunkline_selectors::raw::RawSelector>();
+    is_sent::<trunkline_selectors::raw::Events>();
+}
