@@ -182,8 +182,14 @@ impl World {
                 interest: None,
             }
         });
-        let mechanisms = [Mechanism::Epoll, Mechanism::Poll, Mechanism::Select];
-        let subjects = mechanisms.map(|mechanism| {
+        let mechanisms = [
+            Mechanism::Epoll,
+            Mechanism::IoUring,
+            Mechanism::Poll,
+            Mechanism::Select,
+        ];
+        let works = |mechanism: &Mechanism| mechanism.check().is_ok();
+        let subjects = mechanisms.into_iter().filter(works).map(|mechanism| {
             let selector = Selector::with_mechanism(mechanism).expect("works here");
             let waker = selector.waker().expect("a waker");
             Subject {
@@ -194,7 +200,7 @@ impl World {
         });
         World {
             slots: slots.collect(),
-            subjects: subjects.into(),
+            subjects: subjects.collect(),
             woken: false,
         }
     }

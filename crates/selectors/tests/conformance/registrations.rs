@@ -452,13 +452,14 @@ pub(crate) fn any_kind_of_source_is_welcome(mechanism: Mechanism) {
     assert_eq!(told(&soon(&mut selector)), [(accept, vec!["readable"])]);
 }
 
-pub(crate) fn edge_is_epolls_alone(mechanism: Mechanism) {
+pub(crate) fn edge_is_offered_or_refused(mechanism: Mechanism) {
     let mut selector: Selector<UnixStream, u8> = selector(mechanism);
     let (a, mut b) = pair();
     let number = a.as_raw_fd();
     let result = selector.register_with(a, Interest::READ, Trigger::Edge, 7);
     assert_eq!(result.is_ok(), mechanism.supports(Trigger::Edge));
-    assert_eq!(result.is_ok(), mechanism == Mechanism::Epoll);
+    let offers = [Mechanism::Epoll, Mechanism::IoUring].contains(&mechanism);
+    assert_eq!(result.is_ok(), offers);
     if result.is_err() {
         let (kind, text, source, data) = refused(result);
         assert_eq!(kind, ErrorKind::Unsupported);
