@@ -59,8 +59,8 @@ impl IoUring {
             kept: Vec::new(),
             batch: Vec::with_capacity(BATCH + 1),
             taken: 0,
-            suspects: Vec::new(),
-            table: Vec::new(),
+            suspects: Vec::with_capacity(BATCH),
+            table: Vec::with_capacity(BATCH),
         }
     }
 
@@ -88,16 +88,15 @@ impl IoUring {
     ) -> io::Result<()> {
         if old.is_empty() {
             self.watched.add(descriptor, key, new, trigger);
-        } else if let Some(name) = self.watched.change(key, new) {
-            // It goes with the wait that follows.
-            self.ring.cancel(name)?;
+        } else {
+            self.watched.change(key, new);
         }
         Ok(())
     }
 
     pub(super) fn unregister(&mut self, _descriptor: RawFd, key: Key, _interest: Interest) {
         let stopped = self.watched.stop(key);
-        if stopped.is_some() || self.ring.has_requests() {
+        if stopped.is_some() || self.watched.has_unwanted() || self.ring.has_requests() {
             self.cancel_at_once(stopped);
         }
     }
@@ -166,7 +165,8 @@ impl IoUring {
             Err(error) if self.batch.is_empty() => return Err(error),
             _ => {}
         }
-        self.check(late)
+        self.check(late);
+        Ok(())
     }
 
     /// Takes answers into the batch, as many as it holds.
@@ -198,9 +198,7 @@ impl IoUring {
     }
 
     fn try_to_cancel(&mut self, name: Option<u64>) -> io::Result<()> {
-        if let Some(name) = name {
-            self.ring.cancel(name)?;
-        }
+        self.watched.cancel(&mut self.ring)?;
         loop {
             self.ring.look()?;
             let mut gone = name.is_none();
@@ -244,7 +242,7 @@ impl IoUring {
     }
 
     /// Checks what needs to be checked, and corrects the batch: see the top of this file.
-    fn check(&mut self, late: bool) -> io::Result<()> {
+    fn check(&mut self, late: bool) {
         self.suspects.clear();
         self.table.clear();
         for (position, (key, flags)) in self.batch.iter().enumerate() {
@@ -258,30 +256,26 @@ impl IoUring {
             }
         }
         if self.suspects.is_empty() {
-            return Ok(());
+            return;
         }
         let now = timespec(Duration::ZERO);
-        rustix::io::retry_on_intr(|| rustix::event::poll(&mut self.table, Some(&now)))?;
-        for (position, answer) in self.suspects.iter().zip(&self.table) {
-            self.batch[*position as usize].1 = Flags(answer.revents().bits());
+        // Without the memory for this call they are told as they are.
+        if rustix::io::retry_on_intr(|| rustix::event::poll(&mut self.table, Some(&now))).is_ok() {
+            for (position, answer) in self.suspects.iter().zip(&self.table) {
+                self.batch[*position as usize].1 = Flags(answer.revents().bits());
+            }
+            self.batch.retain(|(_, flags)| flags.0 != 0);
         }
-        self.batch.retain(|(_, flags)| flags.0 != 0);
-        Ok(())
     }
 }
 
 impl Drop for IoUring {
     /// Lets go of all sources, so that they are closed when they are dropped, and not some time later.
     fn drop(&mut self) {
-        let mut cancelled = Ok(());
-        for name in self.watched.names() {
-            cancelled = cancelled.and_then(|()| self.ring.cancel(name));
-        }
-        while cancelled.is_ok() {
-            cancelled = self.ring.look();
-            self.ring.take(|_| true);
-            if !self.ring.has_requests() && !self.ring.has_more() {
-                return;
+        // A thread to which the ring does not belong can do nothing; the kernel then does it when the ring is closed.
+        while self.watched.stop_all() && self.watched.cancel(&mut self.ring).is_ok() {
+            while self.ring.look().is_ok() && self.ring.has_more() {
+                self.ring.take(|_| true);
             }
         }
     }

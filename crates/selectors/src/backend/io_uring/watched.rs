@@ -15,9 +15,9 @@ use crate::slab::Key;
 pub(super) struct Watched {
     /// By the slot of the key.
     rows: Vec<Row>,
-    /// The slots of the rows that are to be asked about; and of some that have changed since they were put here.
+    /// The slots of the rows that are to be asked about, and of those that have been left out since. None is in it twice.
     pub(super) queue: Vec<u32>,
-    /// The names of requests that go on and are not wanted any more.
+    /// The names of requests that are to be cancelled.
     unwanted: Vec<u64>,
     waker: RawFd,
     /// Whether the kernel has a request for the waker's descriptor.
@@ -47,6 +47,8 @@ enum State {
     Idle,
     /// In the queue.
     Queued,
+    /// Not watched either, but still in the queue.
+    LeftOut,
     /// The kernel has a request, or is about to be given one.
     Asked,
 }
@@ -100,33 +102,52 @@ impl Watched {
             interest,
             trigger,
             by_change: trigger == Trigger::Edge,
-            state: State::Queued,
+            state: row.state,
         };
-        self.queue.push(key.index());
+        self.enqueue(key.index());
     }
 
-    /// Watches a source for something else from the next wait on. Gives back the name of the request to cancel.
-    pub(super) fn change(&mut self, key: Key, interest: Interest) -> Option<u64> {
-        let stopped = self.stop(key);
-        if !interest.is_empty()
-            && let Some(row) = self.rows.get_mut(key.index() as usize)
+    /// Watches a source for something else from the next wait on.
+    pub(super) fn change(&mut self, key: Key, interest: Interest) {
+        self.stop(key);
+        if let Some(row) = self.rows.get_mut(key.index() as usize)
+            && row.generation == key.generation()
+            && !interest.is_empty()
         {
             row.interest = interest;
             row.by_change = row.trigger == Trigger::Edge;
-            row.state = State::Queued;
-            self.queue.push(key.index());
+            self.enqueue(key.index());
         }
-        stopped
     }
 
-    /// Watches a source no more. Gives back the name of the request to cancel.
+    /// Watches a source no more. Gives back the name of the request that is to be cancelled, if there is one.
     pub(super) fn stop(&mut self, key: Key) -> Option<u64> {
         self.row(key)?;
         let row = &mut self.rows[key.index() as usize];
         let name = row.name(key.index());
-        let asked = std::mem::replace(&mut row.state, State::Idle) == State::Asked;
+        // What it may still answer is nobody's.
         row.sequence = row.sequence.wrapping_add(1);
-        asked.then_some(name)
+        match row.state {
+            State::Asked => {
+                row.state = State::Idle;
+                self.unwanted.push(name);
+                return Some(name);
+            }
+            State::Queued => row.state = State::LeftOut,
+            State::Idle | State::LeftOut => {}
+        }
+        None
+    }
+
+    fn enqueue(&mut self, slot: u32) {
+        let row = &mut self.rows[slot as usize];
+        if row.state != State::LeftOut {
+            // Room for all rows at once, so that a wait allocates nothing.
+            let room = self.rows.capacity() - self.queue.len();
+            self.queue.reserve_exact(room);
+            self.queue.push(slot);
+        }
+        self.rows[slot as usize].state = State::Queued;
     }
 
     /// Adds the requests that are due. An error leaves what could not be added for later.
@@ -135,50 +156,65 @@ impl Watched {
             ring.watch(self.waker, Flags::IN.into(), true, WAKER)?;
             self.waker_asked = true;
         }
-        while let Some(&name) = self.unwanted.last() {
-            ring.cancel(name)?;
-            self.unwanted.pop();
-        }
+        self.cancel(ring)?;
         let mut asked = 0;
-        let mut result = Ok(());
+        let mut outcome = Ok(());
         for &slot in &self.queue {
             let row = &mut self.rows[slot as usize];
             if row.state == State::Queued {
-                result = ring.watch(
+                outcome = ring.watch(
                     row.descriptor,
                     asking(row.interest),
                     row.by_change,
                     row.name(slot),
                 );
-                if result.is_err() {
+                if outcome.is_err() {
                     break;
                 }
                 row.state = State::Asked;
+            } else {
+                row.state = State::Idle;
             }
             asked += 1;
         }
         self.queue.drain(..asked);
-        result
+        outcome
+    }
+
+    /// Adds the cancellations that are due.
+    pub(super) fn cancel(&mut self, ring: &mut Ring) -> io::Result<()> {
+        while let Some(&name) = self.unwanted.last() {
+            ring.cancel(name)?;
+            self.unwanted.pop();
+        }
+        Ok(())
+    }
+
+    /// Whether there are requests to cancel that the kernel has not been told of.
+    pub(super) fn has_unwanted(&self) -> bool {
+        !self.unwanted.is_empty()
+    }
+
+    /// Cancels all requests, but for the waker's. False if there are none.
+    pub(super) fn stop_all(&mut self) -> bool {
+        for (slot, row) in self.rows.iter_mut().enumerate() {
+            if row.state == State::Asked {
+                row.state = State::Idle;
+                self.unwanted.push(row.name(slot as u32));
+            }
+        }
+        self.has_unwanted()
     }
 
     /// After the requests are gone, with their ring: they are all to be made again.
     pub(super) fn ask_all_again(&mut self) {
         self.waker_asked = false;
         self.unwanted.clear();
-        for (slot, row) in self.rows.iter_mut().enumerate() {
-            if row.state == State::Asked {
-                row.state = State::Queued;
-                self.queue.push(slot as u32);
+        for slot in 0..self.rows.len() {
+            if self.rows[slot].state == State::Asked {
+                self.enqueue(slot as u32);
             }
         }
-    }
-
-    /// The names of all requests the kernel has, but for the waker's.
-    pub(super) fn names(&self) -> impl Iterator<Item = u64> {
-        let asked = self.rows.iter().enumerate();
-        asked
-            .filter(|(_, row)| row.state == State::Asked)
-            .map(|(slot, row)| row.name(slot as u32))
     }
 
     /// Whether this is the waker's key, or a source still watched for edges.
@@ -186,7 +222,7 @@ impl Watched {
         key == Key::NOTHING
             || self
                 .row(key)
-                .is_some_and(|row| row.trigger == Trigger::Edge && row.state != State::Idle)
+                .is_some_and(|row| row.trigger == Trigger::Edge && row.is_watched())
     }
 
     /// What an answer says, and about whom.
@@ -203,9 +239,10 @@ impl Watched {
         }
         let flags = row.wanted(result);
         if flags.0 != 0 && !row.by_change {
+            let key = row.key(slot);
             row.state = State::Queued;
             self.queue.push(slot);
-            return Some((row.key(slot), flags));
+            return Some((key, flags));
         }
         if flags.0 != 0 && row.trigger == Trigger::Edge && cqueue::more(answer.flags()) {
             return Some((row.key(slot), flags));
@@ -237,11 +274,10 @@ impl Watched {
             flags.0 |= error.0;
             again
         };
-        if again {
-            row.state = State::Queued;
-            self.queue.push(slot);
-        }
         let key = row.key(slot);
+        if again {
+            self.enqueue(slot);
+        }
         (flags.0 != 0).then_some((key, flags))
     }
 
@@ -268,6 +304,10 @@ impl Row {
 
     fn name(&self, slot: u32) -> u64 {
         u64::from(self.sequence) << 32 | u64::from(slot)
+    }
+
+    fn is_watched(&self) -> bool {
+        matches!(self.state, State::Queued | State::Asked)
     }
 
     /// What an answer says of what was asked. The kernel tells `RDHUP` to everybody.
