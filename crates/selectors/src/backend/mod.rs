@@ -44,7 +44,7 @@ compile_error!("trunkline-selectors runs on Linux only so far; kqueue and Window
 
 mod epoll;
 // All have the same functions, also where a table in memory refuses nothing and knows nothing but numbers.
-#[allow(clippy::unused_self)]
+#[allow(clippy::unnecessary_wraps, clippy::unused_self)]
 mod io_uring;
 #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
 mod poll;
