@@ -8,10 +8,9 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use trunkline_selectors::{Interest, Slab};
+use trunkline_selectors::Slab;
 
-use crate::connection::Phase;
-use crate::connection::inbound::Inbound;
+use crate::connection::Facts;
 use crate::connection::outbound::Spare;
 use crate::handler::{Cause, Closed, Handler};
 use crate::io::{ConnectionId, Core, Due, Io, Stopping};
@@ -29,14 +28,10 @@ mod stop;
 
 use accept::{Accepting, Listener};
 
-/// The part of a connection that callbacks cannot reach: its socket, its decoder and the user's state.
-pub(crate) struct Session<H: Handler, S> {
-    socket: S,
+/// The part of a connection that only its own callbacks reach: its decoder and the user's state.
+pub(crate) struct Session<H: Handler> {
     decoder: H::Codec,
-    inbound: Inbound,
     state: Option<H::State>,
-    /// What the network was last told, for level-triggered sockets.
-    interest: Interest,
 }
 
 /// Many connections on one thread: the loop over one handler and one network.
@@ -49,8 +44,8 @@ pub struct EventLoop<H: Handler, N: Network = Kernel> {
     network: N,
     core: Core<H::Codec>,
     /// By the index of the connection's id.
-    sessions: Vec<Option<Session<H, N::Socket>>>,
-    listeners: Vec<Listener<N::Socket>>,
+    sessions: Vec<Option<Session<H>>>,
+    listeners: Vec<Listener>,
     accepting: Accepting,
     /// Set while descriptors have run out.
     retry_accept: Option<TimerId>,
@@ -66,7 +61,10 @@ pub struct EventLoop<H: Handler, N: Network = Kernel> {
 
 impl<H: Handler, N: Network> EventLoop<H, N> {
     /// A loop over `network`, with no listener yet.
-    pub fn over(network: N, handler: H, options: Options) -> Self {
+    pub fn over(network: N, handler: H, mut options: Options) -> Self {
+        // With a budget of nothing nothing would ever be done.
+        options.frame_budget = options.frame_budget.max(1);
+        options.read_budget_bytes = options.read_budget_bytes.max(1);
         let mut clock = network.reading();
         let remote = Remote::new(network.waker());
         let buffer = vec![0; options.read_buffer_bytes.max(1)].into_boxed_slice();
@@ -79,6 +77,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             to_connect: Vec::new(),
             close_listeners: false,
             stopping: Stopping::No,
+            asked: false,
             clock,
             options,
             stats: Stats::default(),
@@ -144,7 +143,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     /// # Errors
     /// When waiting itself fails.
     pub fn turn(&mut self, wait_max: Option<Duration>) -> Result<bool, Error> {
-        if !self.core.to_connect.is_empty() {
+        if self.core.asked {
             self.make_connections();
         }
         if self.has_ended() {
@@ -162,22 +161,27 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         while let Some(event) = self.network.next_event() {
             self.dispatch(event);
         }
-        for _ in 0..carried {
-            self.serve_next_ready();
+        if carried > 0 {
+            self.serve_again(carried);
         }
         if woken {
             self.take_messages();
+            self.core.asked = true;
         }
         if !self.core.timers.is_empty() {
             self.fire_timers();
         }
-        self.settle_touched();
-        self.follow_wishes();
+        if !self.core.touched.is_empty() {
+            self.settle_touched();
+        }
+        if self.core.asked {
+            self.follow_wishes();
+        }
         Ok(true)
     }
 
     fn timeout(&mut self, wait_max: Option<Duration>) -> Option<Duration> {
-        let work_waits = !self.ready.is_empty() || !self.core.touched.is_empty();
+        let work_waits = self.core.asked || !self.ready.is_empty() || !self.core.touched.is_empty();
         if work_waits {
             return Some(Duration::ZERO);
         }
@@ -195,29 +199,20 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             self.accept_from(index);
             return;
         }
-        let id = connection_id(event.token);
-        let Some(connection) = self.core.connections.get_mut(id.0) else {
-            return;
-        };
-        let readiness = event.readiness;
-        connection.readable |= readiness.intersects(Readiness::READABLE.with(ENDING));
-        connection.writable |= readiness.intersects(Readiness::WRITABLE.with(ENDING));
-        connection.read_to_the_end |= readiness.intersects(Readiness::PRIORITY.with(ENDING));
-        if connection.phase == Phase::Connecting {
-            // With edge triggers the peer's first bytes may be told of in this very event, and never again.
-            self.connecting_ready(id);
-        } else {
-            self.serve(id);
-        }
+        self.serve(connection_id(event.token), event.readiness);
     }
 
-    fn serve_next_ready(&mut self) {
-        let Some(id) = self.ready.pop_front() else {
-            return;
-        };
-        if let Some(connection) = self.core.connections.get_mut(id.0) {
-            connection.queued = false;
-            self.serve(id);
+    /// Serves those whose budget ran out in the last turn.
+    #[inline(never)]
+    fn serve_again(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some(id) = self.ready.pop_front() else {
+                return;
+            };
+            if let Some(connection) = self.core.connections.get_mut(id.0) {
+                connection.facts.clear(Facts::QUEUED);
+                self.serve(id, Readiness::NONE);
+            }
         }
     }
 
@@ -261,7 +256,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                     self.connect_failed(id, Operation::Connect, error);
                 }
                 Due::RetryAccept => self.retry_accepting(),
-                Due::Drain => self.core.stopping = Stopping::Killed,
+                Due::Drain => self.core.kill(),
             }
         }
     }
@@ -288,7 +283,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         }
     }
 
-    fn session(&mut self, id: ConnectionId) -> Option<&mut Session<H, N::Socket>> {
+    fn session(&mut self, id: ConnectionId) -> Option<&mut Session<H>> {
         self.sessions.get_mut(id.0.index() as usize)?.as_mut()
     }
 
@@ -306,17 +301,17 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             .get_mut(id.0.index() as usize)
             .and_then(Option::take);
         let cause = connection.cause.map_or(cause, |cause| *cause);
-        let Some(mut session) = session else {
+        let Some(session) = session else {
             // Its socket was never made.
             self.tell_connect_failed(id, connection.peer, cause);
             return;
         };
         match ending {
-            Ending::InOrder => self.network.close(session.socket),
-            Ending::Reset => self.network.abort(session.socket),
+            Ending::InOrder => self.network.close(connection.socket),
+            Ending::Reset => self.network.abort(connection.socket),
         }
         self.resume_accepting();
-        if !connection.established {
+        if !connection.facts.any(Facts::ESTABLISHED) {
             self.tell_connect_failed(id, connection.peer, cause);
             return;
         }
@@ -325,8 +320,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         if !matches!(cause, Cause::Finished) {
             self.core.stats.failed += 1;
         }
-        let unread = session.inbound.clear() as u64;
-        let Some(state) = session.state.take() else {
+        let unread = connection.inbound.clear() as u64;
+        let Some(state) = session.state else {
             return;
         };
         let mut io = Io {
@@ -353,12 +348,6 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         self.done(id, Cause::Failed(error), Ending::Reset);
     }
 }
-
-/// What only a read or a write can tell more about.
-const ENDING: Readiness = Readiness::READ_CLOSED
-    .with(Readiness::WRITE_CLOSED)
-    .with(Readiness::ERROR)
-    .with(Readiness::INVALID);
 
 /// How the socket of a connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
