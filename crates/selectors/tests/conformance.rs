@@ -8,6 +8,7 @@
 
 mod conformance {
     pub(crate) mod facts;
+    pub(crate) mod letting_go;
     pub(crate) mod readiness;
     pub(crate) mod registrations;
     pub(crate) mod special;
@@ -90,8 +91,17 @@ on_every_mechanism!({
         e4_a_partial_read_is_not_forgotten
         e5_a_second_reader_may_find_nothing
         e6_out_of_band_data_is_not_readable_for_ever
+        e6_priority_interest_hears_of_urgent_data_alone
+        the_end_of_a_pipe_is_no_error
         readiness_facts_are_told_apart
         a_full_writer_becomes_writable_again;
+    letting_go:
+        unregister_lets_go_of_the_source_at_once
+        a_dropped_selector_lets_go_of_its_sources
+        an_old_interest_does_not_answer_for_the_new_one
+        news_survive_the_end_of_another_registration
+        a_selector_may_move_to_another_thread
+        changes_of_thousands_at_once;
     special:
         r9_a_regular_file_is_always_ready
         r9_the_null_device_is_always_ready
