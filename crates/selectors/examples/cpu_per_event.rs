@@ -149,7 +149,7 @@ fn spread(mut values: Vec<f64>) -> (f64, f64) {
 }
 
 /// Runs all subjects in turn, round by round, and prints what each costs beside the first.
-fn compare(subjects: &[String], per_round: usize, mut run: impl FnMut(usize)) {
+fn compare(subjects: &[String], per_round: u32, mut run: impl FnMut(usize)) {
     let mut nanos = vec![Vec::new(); subjects.len()];
     for round in 0..=ROUNDS {
         for (index, nanos) in nanos.iter_mut().enumerate() {
@@ -157,7 +157,8 @@ fn compare(subjects: &[String], per_round: usize, mut run: impl FnMut(usize)) {
             run(index);
             // The first round warms up.
             if round > 0 {
-                nanos.push((cpu_nanos() - start) as f64 / per_round as f64);
+                let spent = u32::try_from(cpu_nanos() - start).expect("a short round");
+                nanos.push(f64::from(spent) / f64::from(per_round));
             }
         }
     }
@@ -190,7 +191,7 @@ fn dispatch(registered: usize, active: usize) {
     }
     let names: Vec<String> = subjects.iter().map(|subject| subject.name()).collect();
     let turns = (EVENTS_PER_ROUND / active).max(1);
-    compare(&names, turns * active, |index| {
+    compare(&names, (turns * active) as u32, |index| {
         for _ in 0..turns {
             subjects[index].turn(active);
         }
@@ -214,7 +215,7 @@ fn register(count: usize, waits: bool) {
         .map(|&mechanism| Selector::with_mechanism(mechanism).expect("checked"))
         .collect();
     let mut keys: Vec<Key> = Vec::with_capacity(count);
-    compare(&names, count, |index| {
+    compare(&names, count as u32, |index| {
         let selector = &mut selectors[index];
         for near in &pairs.near {
             keys.push(

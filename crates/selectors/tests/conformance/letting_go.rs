@@ -39,13 +39,13 @@ fn assert_closed(peer: impl AsFd) {
 
 /// Ends that nobody writes to, each with its peer.
 fn silent_ends() -> [(OwnedFd, OwnedFd); 3] {
-    let (a, b) = pair();
-    let (c, d): (TcpStream, TcpStream) = tcp_pair();
-    let (e, f) = UnixStream::pair().expect("a socket pair");
+    let local = pair();
+    let tcp: (TcpStream, TcpStream) = tcp_pair();
+    let blocking = UnixStream::pair().expect("a socket pair");
     [
-        (a.into(), b.into()),
-        (c.into(), d.into()),
-        (e.into(), f.into()),
+        (local.0.into(), local.1.into()),
+        (tcp.0.into(), tcp.1.into()),
+        (blocking.0.into(), blocking.1.into()),
     ]
 }
 

@@ -29,6 +29,8 @@ use crate::interest::{Interest, Trigger};
 use crate::slab::Key;
 
 mod ring;
+#[cfg(test)]
+mod tests;
 mod watched;
 
 use ring::Ring;
