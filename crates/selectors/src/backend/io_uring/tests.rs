@@ -106,7 +106,8 @@ fn every_way_to_set_it_up_gives_the_same_answers() {
 
 #[test]
 fn queues_that_are_too_small_lose_nothing() {
-    const SOURCES: u32 = 500;
+    // Not so many that their numbers meet the one that the tests of closed descriptors use.
+    const SOURCES: u32 = 150;
     for (setup, trigger) in Setup::ALL
         .into_iter()
         .flat_map(|setup| [(setup, Trigger::Level), (setup, Trigger::Edge)])
