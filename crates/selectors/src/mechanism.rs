@@ -33,9 +33,10 @@ pub const ENVIRONMENT_VARIABLE: &str = "TRUNKLINE_MECHANISM";
 pub enum Mechanism {
     /// Linux's `epoll`: a call costs in proportion to what is ready. Level and edge.
     Epoll,
-    /// Linux's `io_uring`: a call costs in proportion to what is ready, and registering and changing cost next to
-    /// nothing, because they go with the wait. Level and edge. Not the choice unless asked for: level-triggered it is no
-    /// faster than `epoll`, many sandboxes forbid it, and a source costs the kernel more memory.
+    /// Linux's `io_uring`: a call costs in proportion to what is ready, and registering and changing need no call of
+    /// their own, because they go with the wait. Level and edge. Not the choice unless asked for, because it is faster
+    /// than `epoll` with edge trigger only, and many a sandbox forbids it. When a selector on it is dropped, the kernel
+    /// may interrupt one later call of the same thread (`EINTR`), as a signal would.
     IoUring,
     /// POSIX's `poll`: a call costs in proportion to what is registered. Level.
     Poll,

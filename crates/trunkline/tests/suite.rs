@@ -95,9 +95,10 @@ suite! {
 /// way. The kernel's loopback has no such delay; the simulation drains with peers of its own.
 mod drain {
     macro_rules! a7_drain_answers_what_was_asked {
-        ($($name:ident => $mechanism:ident;)*) => { $(
+        ($($name:ident $(if $works:expr)? => $mechanism:ident;)*) => { $(
             #[test]
             fn $name() {
+                suite!(@skip_unless $($works)?);
                 crate::cases::a7_drain_answers_what_was_asked(crate::kernel(trunkline::Mechanism::$mechanism));
             }
         )* };
@@ -105,6 +106,7 @@ mod drain {
 
     a7_drain_answers_what_was_asked! {
         a7_drain_answers_what_was_asked_epoll => Epoll;
+        a7_drain_answers_what_was_asked_io_uring if crate::io_uring_works_here() => IoUring;
         a7_drain_answers_what_was_asked_poll => Poll;
         a7_drain_answers_what_was_asked_select => Select;
     }

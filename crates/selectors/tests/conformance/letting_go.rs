@@ -32,7 +32,8 @@ fn assert_closed(peer: impl AsFd) {
         &peer,
         rustix::event::PollFlags::IN,
     )];
-    let ready = rustix::event::poll(&mut table, Some(&timeout)).expect("poll");
+    let ready = rustix::io::retry_on_intr(|| rustix::event::poll(&mut table, Some(&timeout)));
+    let ready = ready.expect("poll");
     assert_eq!(ready, 1, "somebody keeps it open");
     assert_eq!(rustix::io::read(&peer, &mut [0; 8]), Ok(0));
 }

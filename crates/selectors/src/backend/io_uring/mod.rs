@@ -298,7 +298,18 @@ fn belongs_to_another_thread(error: &io::Error) -> bool {
 }
 
 /// Why `io_uring` does not work here.
+///
+/// Tried in a thread of its own, because a ring that is closed interrupts the thread it was made in, some milliseconds
+/// later: a question would make calls fail that have nothing to do with it. What a sandbox forbids it forbids there too.
 pub(super) fn check() -> Result<(), String> {
+    let trial = std::thread::Builder::new().spawn(try_here);
+    match trial.map(std::thread::JoinHandle::join) {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) | Err(_) => try_here(),
+    }
+}
+
+fn try_here() -> Result<(), String> {
     let ring = Ring::new().map_err(|error| match error.raw_os_error() {
         Some(libc::ENOSYS) => "this kernel has none (Linux 5.17 has all that is needed)".to_owned(),
         Some(libc::EPERM | libc::EACCES) => {

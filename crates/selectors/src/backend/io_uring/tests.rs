@@ -197,6 +197,19 @@ fn what_nobody_asked_about_does_not_end_waits() {
     }
 }
 
+#[test]
+fn asking_whether_it_works_interrupts_nobody() {
+    let (mut ours, _peer) = UnixStream::pair().unwrap();
+    // With a timeout, a read that is interrupted is not resumed.
+    let pause = Duration::from_millis(50);
+    ours.set_read_timeout(Some(pause)).unwrap();
+    for _ in 0..5 {
+        check().unwrap_or_else(|reason| eprintln!("{reason}"));
+        let error = ours.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
+    }
+}
+
 /// What a sandbox does: the system calls of `io_uring` are answered with `errno`, in this thread from now on.
 fn forbid_io_uring(errno: u16) {
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
