@@ -132,6 +132,20 @@ impl Outbound {
         true
     }
 
+    /// Queues `bytes`, whatever the limits, by taking their buffer over where it can: `bytes` is empty then.
+    pub(crate) fn adopt(&mut self, spare: &mut Spare, bytes: &mut Vec<u8>) {
+        if bytes.is_empty() {
+            return;
+        }
+        let queue = self.queue.get_or_insert_with(|| spare.take());
+        queue.bytes += bytes.len();
+        if queue.bytes == bytes.len() {
+            std::mem::swap(&mut queue.buffer, bytes);
+        } else {
+            queue.tail().append(bytes);
+        }
+    }
+
     /// How many bytes wait.
     #[inline]
     pub(crate) fn bytes(&self) -> usize {

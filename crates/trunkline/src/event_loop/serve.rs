@@ -1,19 +1,20 @@
 //! One connection's turn: read, cut frames, hand them over, within the budget.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::ops::Range;
 
 use super::{EventLoop, Session};
 use crate::codec::{Codec, Decoded, FrameError};
 use crate::connection::{Connection, Facts, Phase};
+use crate::core::Core;
 use crate::handler::{Cause, Flow, Handler};
-use crate::io::{ConnectionId, Core, Io};
+use crate::io::{ConnectionId, Io};
 use crate::mutant::{Mutant, planted};
 use crate::net::Operation;
-use crate::network::{Network, Readiness};
+use crate::network::Network;
 
 /// Why handing over frames came to a halt.
-enum Halt {
+pub(super) enum Halt {
     /// What is left is not yet a whole frame.
     Incomplete,
     /// The handler, the watermark or the budget said stop: there may be more frames.
@@ -39,70 +40,72 @@ impl Budget {
 impl<H: Handler, N: Network> EventLoop<H, N> {
     /// Serves a connection until it has no more to give, wants no more, or has used its budget; then settles it,
     /// which writes what was queued and puts it back in line when there is more to do.
-    #[inline(always)]
-    pub(super) fn serve(&mut self, id: ConnectionId, readiness: Readiness) {
-        let mut left = Budget {
-            bytes: self.core.options.read_budget_bytes,
-            frames: self.core.options.frame_budget,
-        };
-        if self.step(id, readiness, &mut left) {
-            self.serve_on(id, left);
+    #[inline(never)]
+    pub(super) fn serve(&mut self, id: ConnectionId) {
+        let mut left = self.budget();
+        while self.step(id, &mut left) {}
+        self.settle(id);
+    }
+
+    /// As `serve`, after a first read with this outcome.
+    #[inline(never)]
+    pub(super) fn serve_after_read(&mut self, id: ConnectionId, outcome: io::Result<usize>) {
+        let mut left = self.budget();
+        let mut more = self.take_in(id, outcome, &mut left);
+        while more {
+            more = self.step(id, &mut left);
         }
         self.settle(id);
     }
 
-    /// The further steps: usually there are none.
-    #[inline(never)]
-    fn serve_on(&mut self, id: ConnectionId, mut left: Budget) {
-        while self.step(id, Readiness::NONE, &mut left) {}
+    fn budget(&self) -> Budget {
+        Budget {
+            bytes: self.core.options.read_budget_bytes,
+            frames: self.core.options.frame_budget,
+        }
     }
 
-    /// One step of a turn; `false` ends it. The usual one, a read whose bytes are whole frames, looks the connection up
-    /// once and goes straight through.
-    #[inline(always)]
-    fn step(&mut self, id: ConnectionId, readiness: Readiness, left: &mut Budget) -> bool {
+    /// One step of a turn; `false` ends it.
+    fn step(&mut self, id: ConnectionId, left: &mut Budget) -> bool {
         let Some(connection) = self.core.connections.get_mut(id.0) else {
             return false;
         };
-        connection.facts.report(readiness);
         // It is going to be settled: what its own callbacks ask needs no line in the list of the touched.
         connection.facts.set(Facts::TOUCHED);
         if !connection.facts.is_to_be_read() {
             return self.unusual_step(id, left);
         }
-        let (emptied, count) = match self.network.read(connection.socket, &mut self.buffer) {
-            Ok(count @ 1..) => (took_all(connection, count, self.buffer.len()), count),
-            nothing => return self.no_input(id, nothing),
+        let outcome = self.network.read(connection.socket, &mut self.buffer);
+        self.take_in(id, outcome, left)
+    }
+
+    /// Cuts frames from the bytes just read: in place when nothing waits before them. `false` ends the turn.
+    fn take_in(&mut self, id: ConnectionId, outcome: io::Result<usize>, left: &mut Budget) -> bool {
+        let Ok(count @ 1..) = outcome else {
+            return self.no_input(id, outcome);
         };
-        self.core.stats.bytes_in += count as u64;
-        if !connection.inbound.is_empty() {
-            return self.add_to_the_rest(id, count, left);
-        }
+        let Some(connection) = self.core.connections.get_mut(id.0) else {
+            return false;
+        };
         let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
             return false;
         };
-        let (handler, core) = (&mut self.handler, &mut self.core);
-        let input = &self.buffer[..count];
-        let (consumed, halt) = hand_over(handler, core, session, id, input, &mut left.frames);
-        if consumed == count && emptied {
-            return false;
-        }
-        self.keep_the_rest(id, consumed..count, &halt);
-        left.take(count)
-    }
-
-    /// Bytes of a frame wait already: adds those just read. Says whether the budget lets the turn go on.
-    #[inline(never)]
-    fn add_to_the_rest(&mut self, id: ConnectionId, count: usize, left: &mut Budget) -> bool {
-        if let Some(connection) = self.core.connections.get_mut(id.0) {
+        let emptied = took_all(connection, count, self.buffer.len());
+        self.core.stats.bytes_in += count as u64;
+        if !connection.inbound.is_empty() {
             connection.inbound.extend(&self.buffer[..count]);
             connection.set_unexamined(true);
+            return left.take(count);
         }
-        left.take(count)
+        let (handler, core) = (&mut self.handler, &mut self.core);
+        let input = &self.buffer[..count];
+        let (used, halt) = hand_over(handler, core, session, id, input, &mut left.frames);
+        let frames_wait = matches!(halt, Halt::Stopped);
+        self.keep_the_rest(id, used..count, &halt);
+        (frames_wait || !emptied) && left.take(count)
     }
 
     /// A step that is not simply a read: frames that wait already, the end of the stream, bytes to discard.
-    #[inline(never)]
     fn unusual_step(&mut self, id: ConnectionId, left: &mut Budget) -> bool {
         let Some(connection) = self.core.connections.get_mut(id.0) else {
             return false;
@@ -138,8 +141,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     }
 
     /// A read that brought nothing: the end of the stream, nothing yet, or an error. Says whether to go on.
-    #[inline(never)]
-    fn no_input(&mut self, id: ConnectionId, outcome: std::io::Result<usize>) -> bool {
+    fn no_input(&mut self, id: ConnectionId, outcome: io::Result<usize>) -> bool {
         let Some(connection) = self.core.connections.get_mut(id.0) else {
             return false;
         };
@@ -164,8 +166,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     }
 
     /// Keeps the bytes just read that were not handed over.
-    #[inline(never)]
-    fn keep_the_rest(&mut self, id: ConnectionId, rest: Range<usize>, halt: &Halt) {
+    pub(super) fn keep_the_rest(&mut self, id: ConnectionId, rest: Range<usize>, halt: &Halt) {
         if let Some(connection) = self.core.connections.get_mut(id.0)
             && !rest.is_empty()
         {
@@ -256,7 +257,6 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 }
 
 /// Notes a read. A short one has emptied the socket: the read that would only say so is saved.
-#[inline(always)]
 fn took_all(connection: &mut Connection, count: usize, room: usize) -> bool {
     let all = count < room && !connection.facts.any(Facts::READ_TO_THE_END);
     if all {
@@ -267,7 +267,7 @@ fn took_all(connection: &mut Connection, count: usize, room: usize) -> bool {
 
 /// Hands over frames from the front of `input` until something says stop; says how much was used up.
 #[inline(always)]
-fn hand_over<H: Handler>(
+pub(super) fn hand_over<H: Handler>(
     handler: &mut H,
     core: &mut Core<H::Codec>,
     session: &mut Session<H>,
@@ -298,6 +298,10 @@ fn hand_over<H: Handler>(
         if used == input.len() {
             break;
         }
+        // Still in the cork: nothing was asked but to send.
+        if core.serving == id {
+            continue;
+        }
         if !core
             .connections
             .get(id.0)
@@ -313,9 +317,7 @@ fn apply<C: Codec>(core: &mut Core<C>, id: ConnectionId, flow: Flow) {
     match flow {
         Flow::Continue => {}
         Flow::Pause => {
-            if let Some(connection) = core.connections.get_mut(id.0) {
-                connection.facts.set(Facts::PAUSED);
-            }
+            core.pause(id);
         }
         Flow::Close => core.close(id, None),
         Flow::Abort => core.abort(id, Cause::Aborted),

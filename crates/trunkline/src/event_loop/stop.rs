@@ -2,9 +2,10 @@
 
 use super::{Ending, EventLoop};
 use crate::connection::{Facts, Phase};
+use crate::core::{Due, Stopping};
 use crate::handler::{Cause, Handler};
-use crate::io::{ConnectionId, Due, Io, Stopping};
-use crate::network::{Network, Readiness};
+use crate::io::{ConnectionId, Io};
+use crate::network::Network;
 use crate::remote::Wish;
 
 impl<H: Handler, N: Network> EventLoop<H, N> {
@@ -57,7 +58,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                 // A request may be there that nobody has told us of yet: the read will tell.
                 connection.facts.set(Facts::READABLE);
             }
-            self.serve(id, Readiness::NONE);
+            self.serve(id);
         }
     }
 
