@@ -16,7 +16,7 @@ use super::support::{
 
 /// The triggers there are to try.
 fn triggers(mechanism: Mechanism) -> impl Iterator<Item = Trigger> {
-    let all = [Trigger::Level, Trigger::Edge];
+    let all = [Trigger::Level, Trigger::Edge, Trigger::OneShot];
     all.into_iter()
         .filter(move |&trigger| mechanism.supports(trigger))
 }
@@ -132,6 +132,9 @@ pub(crate) fn news_survive_the_end_of_another_registration(mechanism: Mechanism)
             let events: Vec<_> = std::iter::from_fn(|| selector.next_event()).collect();
             assert_eq!(told(&events), [(key, vec!["readable"])]);
             drain(selector.source(key).expect("registered"));
+            if trigger == Trigger::OneShot {
+                selector.modify(key, Interest::READ).expect("registered");
+            }
         }
     }
 }
@@ -157,6 +160,10 @@ pub(crate) fn a_selector_may_move_to_another_thread(mechanism: Mechanism) {
                     assert_eq!(told(&events), [(keys[0], vec!["readable"])], "{round}");
                     let mut source = selector.source(keys[0]).expect("registered");
                     source.read_exact(&mut [0]).expect("a byte");
+                    if trigger == Trigger::OneShot {
+                        let armed = selector.modify(keys[0], Interest::READ);
+                        armed.expect("registered");
+                    }
                     assert_quiet(&mut selector);
                     selector
                 });

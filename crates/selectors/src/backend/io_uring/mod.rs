@@ -5,6 +5,7 @@
 //!   still ready, the answer is there at once. Nothing is lost by asking late, for a poll request looks before it
 //!   waits.
 //! - **Edge**: a request that is answered at every change, until it is cancelled.
+//! - **One-shot**: a request that is answered once.
 //!
 //! Four surprises of the kernel, and what is done about them:
 //!
@@ -13,7 +14,8 @@
 //! - The answer to a request that had to wait is the *wake-up's* word for what happened, and wake-ups are generous:
 //!   data on a socket says "priority" too, a pipe's last writer says "error" to the reader. The word is taken for input
 //!   and output; what else it says is checked with one `poll(2)`, and so is every level-triggered source if a wake-up
-//!   came while the caller was at work, since the caller may have taken the input already.
+//!   came while the caller was at work, since the caller may have taken the input already. One-shots are checked alike.
+//!   Edges are not: they say what changed, and [`Capabilities`](crate::Capabilities) says so.
 //! - The same wake-ups do not reach a request for priority alone. It asks for `RDBAND` too, which they carry.
 //! - A ring that runs its work inside our call (the fast way) belongs to the thread that entered it first. A selector
 //!   that has moved to another thread gets a new ring there, and all its sources are watched anew.
@@ -39,8 +41,9 @@ use watched::Watched;
 pub(crate) struct IoUring {
     ring: Ring,
     watched: Watched,
-    /// Edges, and the waker's, that were found while a source was unregistered, between two waits.
-    kept: Vec<(Key, Flags)>,
+    /// Edges, and the waker's, that were found while a source was unregistered, between two waits: by the names of the
+    /// requests, which are others if the interest is modified before the next wait.
+    kept: Vec<(u64, Flags)>,
     /// The batch, and how much of it has been taken.
     batch: Vec<(Key, Flags)>,
     taken: usize,
@@ -105,14 +108,13 @@ impl IoUring {
 
     /// A number is all that is known of a source that is not asked about, and the file all of one that is: whose number
     /// it is now cannot be told.
-    pub(super) fn holds(
-        &self,
-        _descriptor: RawFd,
-        _key: Key,
-        _interest: Interest,
-        _trigger: Trigger,
-    ) -> bool {
+    pub(super) fn holds(&self, _descriptor: RawFd, _key: Key, _interest: Interest) -> bool {
         true
+    }
+
+    /// Nobody asks, for there are no strays.
+    pub(super) fn has_fired(&self, _key: Key) -> bool {
+        false
     }
 
     /// Requests are cancelled by their names, which works with a closed descriptor too.
@@ -150,6 +152,7 @@ impl IoUring {
             asked => asked,
         };
         self.take_kept();
+        let mut twice = !self.batch.is_empty();
         let wanted = timeout.is_none_or(|timeout| !timeout.is_zero());
         let waits = wanted && asked.is_ok() && self.batch.is_empty() && !self.ring.has_answers();
         let outcome = if waits {
@@ -159,7 +162,11 @@ impl IoUring {
         };
         self.take_answers();
         while self.ring.has_more() && self.batch.len() < BATCH && self.ring.look().is_ok() {
+            twice = true;
             self.take_answers();
+        }
+        if twice {
+            self.merge();
         }
         match outcome {
             // Too many answers that nobody had taken; now somebody has.
@@ -213,9 +220,13 @@ impl IoUring {
             } = self;
             ring.take(|answer| {
                 gone |= Some(answer.user_data()) == name;
-                let found = watched.found(answer);
-                // Level-triggered sources are in the queue again, and the next wait looks afresh.
-                kept.extend(found.filter(|(key, _)| watched.has_edge(*key)));
+                let name = answer.user_data();
+                match watched.found(answer) {
+                    Some((_, flags)) if watched.edge(name).is_some() => kept.push((name, flags)),
+                    // The next wait looks afresh.
+                    Some((key, _)) => watched.resume(key),
+                    None => {}
+                }
                 true
             });
             // Those that were found first are to be asked about first, or the others would never have their turn.
@@ -228,11 +239,24 @@ impl IoUring {
 
     /// Puts what was found between the waits into the batch.
     fn take_kept(&mut self) {
-        for (key, flags) in self.kept.drain(..self.kept.len().min(BATCH)) {
-            if self.watched.has_edge(key) {
+        for (name, flags) in self.kept.drain(..self.kept.len().min(BATCH)) {
+            if let Some(key) = self.watched.edge(name) {
                 self.batch.push((key, flags));
             }
         }
+    }
+
+    /// Makes one entry of several about the same source: an edge that came between two looks.
+    #[cold]
+    fn merge(&mut self) {
+        self.batch.sort_unstable_by_key(|(key, _)| *key);
+        self.batch.dedup_by(|later, earlier| {
+            let same = later.0 == earlier.0;
+            if same {
+                earlier.1.0 |= later.1.0;
+            }
+            same
+        });
     }
 
     /// Replaces a ring that belongs to another thread.
@@ -249,7 +273,7 @@ impl IoUring {
         self.table.clear();
         for (position, (key, flags)) in self.batch.iter().enumerate() {
             if let Some(row) = self.watched.row(*key)
-                && (late && row.trigger == Trigger::Level || flags.are_doubtful())
+                && (late && row.trigger != Trigger::Edge || flags.are_doubtful())
             {
                 self.suspects.push(position as u32);
                 let asked = Flags::asking(row.interest).poll();
@@ -264,7 +288,11 @@ impl IoUring {
         // Without the memory for this call they are told as they are.
         if rustix::io::retry_on_intr(|| rustix::event::poll(&mut self.table, Some(&now))).is_ok() {
             for (position, answer) in self.suspects.iter().zip(&self.table) {
-                self.batch[*position as usize].1 = Flags(answer.revents().bits());
+                let (key, flags) = &mut self.batch[*position as usize];
+                *flags = Flags(answer.revents().bits());
+                if flags.0 == 0 {
+                    self.watched.resume(*key);
+                }
             }
             self.batch.retain(|(_, flags)| flags.0 != 0);
         }

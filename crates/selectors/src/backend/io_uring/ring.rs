@@ -3,7 +3,7 @@
 
 use std::io;
 use std::os::fd::RawFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use io_uring::types::{Fd, Timespec};
 use io_uring::{EnterFlags, Probe, cqueue, opcode, squeue};
@@ -171,22 +171,32 @@ impl Ring {
     /// Hands over the requests and waits for an answer, but not longer than `timeout`.
     pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let answers = 1 + std::mem::take(&mut self.cancelled);
-        self.enter(answers, timeout, EnterFlags::GETEVENTS)
+        // A call that hands over requests tells of these, and not that a signal has ended it.
+        let start = (timeout.is_some() && self.has_requests()).then(Instant::now);
+        let handed_over = self.enter(answers, timeout, EnterFlags::GETEVENTS)?;
+        let in_time = timeout
+            .zip(start)
+            .is_none_or(|(timeout, start)| start.elapsed() < timeout);
+        if handed_over > 0 && in_time && !self.has_answers() && !self.has_requests() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        Ok(())
     }
 
     /// Hands over the requests and collects the answers there are.
     pub(super) fn look(&mut self) -> io::Result<()> {
         self.cancelled = 0;
-        self.enter(0, None, EnterFlags::GETEVENTS)
+        self.enter(0, None, EnterFlags::GETEVENTS).map(drop)
     }
 
+    /// Says how many requests were handed over.
     #[inline]
     fn enter(
         &mut self,
         answers: u32,
         timeout: Option<Duration>,
         flags: EnterFlags,
-    ) -> io::Result<()> {
+    ) -> io::Result<usize> {
         if !self.enabled {
             self.enable()?;
         }
@@ -211,8 +221,8 @@ impl Ring {
         };
         match entered {
             // A timeout is an answer too.
-            Err(error) if error.raw_os_error() == Some(libc::ETIME) => Ok(()),
-            result => result.map(drop),
+            Err(error) if error.raw_os_error() == Some(libc::ETIME) => Ok(0),
+            result => result,
         }
     }
 

@@ -217,12 +217,22 @@ impl Watched {
         }
     }
 
-    /// Whether this is the waker's key, or a source still watched for edges.
-    pub(super) fn has_edge(&self, key: Key) -> bool {
-        key == Key::NOTHING
-            || self
-                .row(key)
-                .is_some_and(|row| row.trigger == Trigger::Edge && row.is_watched())
+    /// Asks about a source again that was not ready after all.
+    pub(super) fn resume(&mut self, key: Key) {
+        if self.row(key).is_some_and(|row| row.state == State::Idle) {
+            self.enqueue(key.index());
+        }
+    }
+
+    /// Whose request this is, if it is the waker's or that of a source which is still watched for edges.
+    pub(super) fn edge(&self, name: u64) -> Option<Key> {
+        if name == WAKER {
+            return Some(Key::NOTHING);
+        }
+        let slot = name as u32;
+        let row = self.rows.get(slot as usize)?;
+        let asks = row.name(slot) == name && row.trigger == Trigger::Edge && row.is_watched();
+        asks.then(|| row.key(slot))
     }
 
     /// What an answer says, and about whom.
@@ -240,8 +250,12 @@ impl Watched {
         let flags = row.wanted(result);
         if flags.0 != 0 && !row.by_change {
             let key = row.key(slot);
-            row.state = State::Queued;
-            self.queue.push(slot);
+            if row.trigger == Trigger::OneShot {
+                row.state = State::Idle;
+            } else {
+                row.state = State::Queued;
+                self.queue.push(slot);
+            }
             return Some((key, flags));
         }
         if flags.0 != 0 && row.trigger == Trigger::Edge && cqueue::more(answer.flags()) {
@@ -257,14 +271,14 @@ impl Watched {
         let result = answer.result();
         let mut flags = row.wanted(result);
         let again = if cqueue::more(answer.flags()) {
-            // Level-triggered: now that there is something, its state is what matters again.
-            let again = flags.0 != 0;
-            if again {
+            // Not an edge: now that there is something, its state is what matters again.
+            if flags.0 != 0 {
                 self.unwanted.push(row.name(slot));
                 row.sequence = row.sequence.wrapping_add(1);
                 row.by_change = false;
+                row.state = State::Idle;
             }
-            again
+            flags.0 != 0 && row.trigger != Trigger::OneShot
         } else if result >= 0 && !row.by_change {
             row.by_change = true;
             true
