@@ -50,6 +50,8 @@ mod epoll;
 mod one_shots;
 // All have the same functions, also where a table in memory refuses nothing and knows nothing but numbers.
 #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
+mod io_uring;
+#[allow(clippy::unnecessary_wraps, clippy::unused_self)]
 mod poll;
 #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
 mod select;
@@ -79,6 +81,7 @@ pub(crate) fn native(mechanism: Mechanism, waker: BorrowedFd<'_>) -> io::Result<
 #[repr(u8)]
 pub(crate) enum Backend {
     Epoll(epoll::Epoll),
+    IoUring(Box<io_uring::IoUring>),
     Poll(poll::Poll),
     Select(select::Select),
 }
@@ -88,6 +91,7 @@ macro_rules! dispatch {
     ($backend:expr, $mechanism:ident => $call:expr) => {
         match $backend {
             Backend::Epoll($mechanism) => $call,
+            Backend::IoUring($mechanism) => $call,
             Backend::Poll($mechanism) => $call,
             Backend::Select($mechanism) => $call,
         }
@@ -98,6 +102,9 @@ impl Backend {
     pub(crate) fn new(mechanism: Mechanism, waker: BorrowedFd<'_>) -> io::Result<Backend> {
         match mechanism {
             Mechanism::Epoll => epoll::Epoll::new(waker).map(Backend::Epoll),
+            Mechanism::IoUring => io_uring::IoUring::new(waker)
+                .map(|io_uring| Backend::IoUring(Box::new(io_uring)))
+                .map_err(|error| mechanism.check().err().map_or(error, Into::into)),
             Mechanism::Poll => Ok(Backend::Poll(poll::Poll::new(waker))),
             Mechanism::Select => Ok(Backend::Select(select::Select::new(waker))),
             Mechanism::Kqueue => Err(mechanism
@@ -181,6 +188,7 @@ impl Backend {
 pub(crate) fn check(mechanism: Mechanism) -> Result<(), String> {
     match mechanism {
         Mechanism::Epoll => epoll::set::check().map_err(|error| error.to_string()),
+        Mechanism::IoUring => io_uring::check(),
         Mechanism::Poll | Mechanism::Select => Ok(()),
         Mechanism::Kqueue => Err("kqueue belongs to macOS and the BSDs, this is Linux".to_owned()),
     }
@@ -190,7 +198,7 @@ pub(crate) fn check(mechanism: Mechanism) -> Result<(), String> {
 pub(crate) fn takes_nanoseconds(mechanism: Mechanism) -> bool {
     match mechanism {
         Mechanism::Epoll => epoll::set::takes_nanoseconds(),
-        Mechanism::Poll | Mechanism::Select | Mechanism::Kqueue => true,
+        Mechanism::IoUring | Mechanism::Poll | Mechanism::Select | Mechanism::Kqueue => true,
     }
 }
 
