@@ -8,6 +8,7 @@
 
 mod conformance {
     pub(crate) mod facts;
+    pub(crate) mod progress;
     pub(crate) mod readiness;
     pub(crate) mod registrations;
     pub(crate) mod special;
@@ -88,6 +89,11 @@ on_every_mechanism!({
         e6_out_of_band_data_is_not_readable_for_ever
         readiness_facts_are_told_apart
         a_full_writer_becomes_writable_again;
+    progress:
+        e4_what_was_not_read_is_announced_again
+        e4_with_edge_trigger_more_input_is_a_new_edge
+        e7_a_flooding_peer_starves_nobody
+        e7_a_seldom_source_gets_its_turn_among_too_many_busy_ones;
     special:
         r9_a_regular_file_is_always_ready
         r9_the_null_device_is_always_ready
