@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
-use crate::backend::{Backend, index};
+use crate::backend::{Backend, Flags, index};
 use crate::interest::{Interest, Trigger};
 use crate::mechanism::Mechanism;
 use crate::readiness::{Event, Readiness, Selected};
@@ -343,7 +343,26 @@ impl<S: AsFd, T> Selector<S, T> {
     /// # Errors
     ///
     /// What the system says; none is known but for lack of memory.
+    #[inline(always)]
     pub fn select(&mut self, timeout: Option<Duration>) -> io::Result<Selected> {
+        // The usual wait: nothing to do before it, no deadline to keep, and something found.
+        if timeout.is_none()
+            && self.changed.is_empty()
+            && self.failed.is_empty()
+            && !self.strays
+            && let Ok(found) = self.backend.wait(None)
+        {
+            let selected = self.selected(found);
+            if selected != Selected::default() {
+                return Ok(selected);
+            }
+        }
+        // What went wrong there, if anything, comes again here.
+        self.select_with_care(timeout)
+    }
+
+    #[inline(never)]
+    fn select_with_care(&mut self, timeout: Option<Duration>) -> io::Result<Selected> {
         self.apply_changes();
         if self.strays {
             self.rebuild()?;
@@ -378,6 +397,7 @@ impl<S: AsFd, T> Selector<S, T> {
     }
 
     /// Counts what a wait found, and takes the wake if there was one.
+    #[inline(always)]
     fn selected(&mut self, found: usize) -> Selected {
         let woken = self.waker.is_pending() && self.backend.saw_waker();
         if woken {
@@ -461,24 +481,71 @@ impl<S: AsFd, T> Selector<S, T> {
     ///
     /// Sources that have been unregistered since are skipped, and an interest that has been taken back since is not
     /// reported. A batch has at most some thousand events, whatever the mechanism; the others come with the next.
-    #[inline]
+    #[inline(always)]
     pub fn next_event(&mut self) -> Option<Event> {
+        self.next_event_with(|_, _| ()).map(|(event, ())| event)
+    }
+
+    /// As [`next_event`](Selector::next_event), and shows the source and its data to `look` in the same look-up.
+    ///
+    /// ```
+    /// use std::os::unix::net::UnixStream;
+    /// use trunkline_selectors::{Interest, Selector};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (near, _far) = UnixStream::pair()?;
+    /// let mut selector = Selector::new()?;
+    /// selector.register(near, Interest::WRITE, "near")?;
+    /// selector.select(None)?;
+    /// let (event, name) = selector.next_event_with(|_stream, name| *name).expect("there is room");
+    /// assert!(event.readiness.is_writable());
+    /// assert_eq!(name, "near");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline(always)]
+    pub fn next_event_with<R>(&mut self, look: impl FnOnce(&S, &mut T) -> R) -> Option<(Event, R)> {
         while let Some((key, flags)) = self.backend.next() {
-            let Some(registration) = self.registrations.get(key) else {
-                self.strays |= key != Key::NOTHING && self.backend.may_report_strays();
-                continue;
-            };
-            let readiness = flags.readiness(registration.wanted);
-            self.strays |= registration.state == State::Closed && self.backend.may_report_strays();
-            let unasked = readiness.is_empty() && registration.wanted == registration.applied;
-            if unasked || readiness.is_invalid() {
-                self.mute(key, readiness);
+            if let Some(registration) = self.registrations.get_mut(key)
+                && registration.state != State::Closed
+            {
+                let readiness = flags.readiness(registration.wanted);
+                if !readiness.is_empty() && !readiness.is_invalid() {
+                    let answer = look(&registration.source, &mut registration.data);
+                    return Some((Event { key, readiness }, answer));
+                }
             }
-            if !readiness.is_empty() {
-                return Some(Event { key, readiness });
+            if let Some(event) = self.unusual_event(key, flags) {
+                return self.show(event, look);
             }
         }
-        self.next_failed()
+        if self.failed.is_empty() {
+            return None;
+        }
+        let event = self.next_failed()?;
+        self.show(event, look)
+    }
+
+    #[cold]
+    fn show<R>(&mut self, event: Event, look: impl FnOnce(&S, &mut T) -> R) -> Option<(Event, R)> {
+        let registration = self.registrations.get_mut(event.key)?;
+        Some((event, look(&registration.source, &mut registration.data)))
+    }
+
+    /// An entry of the batch that is not simply ready: nobody's, not wanted, or of a descriptor that is closed.
+    #[cold]
+    fn unusual_event(&mut self, key: Key, flags: Flags) -> Option<Event> {
+        let Some(registration) = self.registrations.get(key) else {
+            self.strays |= key != Key::NOTHING && self.backend.may_report_strays();
+            return None;
+        };
+        let readiness = flags.readiness(registration.wanted);
+        self.strays |= registration.state == State::Closed && self.backend.may_report_strays();
+        let unasked = readiness.is_empty() && registration.wanted == registration.applied;
+        if unasked || readiness.is_invalid() {
+            self.mute(key, readiness);
+        }
+        (!readiness.is_empty()).then_some(Event { key, readiness })
     }
 
     /// Watches a source no more that would be found at every wait from now on: its descriptor is not open, or it hung

@@ -73,6 +73,7 @@ impl Waker {
 
     /// Whether a wake may have come: false means that the signal is not raised either, because it is raised only
     /// after the flag is set, and the flag is cleared only after the signal is.
+    #[inline]
     pub(crate) fn is_pending(&self) -> bool {
         self.shared.pending.load(Ordering::Acquire)
     }

@@ -153,6 +153,7 @@ impl Epoll {
         self.strays
     }
 
+    #[inline(always)]
     pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         self.events.clear();
         self.taken = 0;
@@ -175,13 +176,14 @@ impl Epoll {
             .any(|event| event.data.u64() == Key::NOTHING.to_bits())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Option<(Key, Flags)> {
         let Event { flags, data } = *self.events.get(self.taken)?;
         self.taken += 1;
         Some((Key::from_bits(data.u64()), Flags(flags.bits() as u16)))
     }
 
+    #[inline(always)]
     fn wait_for_kernel(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         if self.nanoseconds {
             let timeout = timeout.map(timespec);
@@ -198,16 +200,28 @@ impl Epoll {
         self.wait_in_milliseconds(timeout)
     }
 
-    /// `epoll_wait`, for kernels before 5.11. A timeout too long for it ends early, and the selector waits again.
+    /// `epoll_pwait`, for kernels before 5.11. A timeout too long for it ends early, and the selector waits again.
+    /// Called by its number: the C library's function does more, as a point where a thread may be cancelled.
     fn wait_in_milliseconds(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let milliseconds = timeout.map_or(-1, |timeout| {
             i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
         });
         let room = i32::try_from(self.events.capacity()).unwrap_or(i32::MAX);
         let buffer = self.events.as_mut_ptr().cast::<libc::epoll_event>();
+        let no_signals: *const libc::sigset_t = std::ptr::null();
         // SAFETY: the vector is empty, and `room` is not more than its capacity. Both types are the kernel's struct
-        // epoll_event, which the test below compares.
-        let count = unsafe { libc::epoll_wait(self.set.as_raw_fd(), buffer, room, milliseconds) };
+        // epoll_event, which the test below compares. Without a set of signals its size is not looked at.
+        let count = unsafe {
+            libc::syscall(
+                libc::SYS_epoll_pwait,
+                self.set.as_raw_fd(),
+                buffer,
+                room,
+                milliseconds,
+                no_signals,
+                0_usize,
+            )
+        };
         let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
         // SAFETY: the kernel has written that many events.
         unsafe { self.events.set_len(count) };
