@@ -123,14 +123,12 @@ fn w1_no_wake_of_two_threads_is_lost() {
 }
 
 #[test]
-fn w1_no_wake_of_one_thread_that_wakes_again_is_lost() {
+fn w1_no_wake_of_one_thread_that_wakes_again_and_again_is_lost() {
     loom::model(|| {
         let world = World::new(Signal::default());
-        let waker = on_a_thread(&world, |world| {
-            world.do_and_wake();
-            world.do_and_wake();
-        });
-        world.select_until_done(2);
+        // Three times: one that is being taken, one in the middle of that, and one that must not be silent.
+        let waker = on_a_thread(&world, |world| (0..3).for_each(|_| world.do_and_wake()));
+        world.select_until_done(3);
         waker.join().expect("woken");
     });
 }
