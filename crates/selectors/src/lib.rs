@@ -54,6 +54,9 @@
 //!   registered there for [`Interest::PRIORITY`] alone does not wake for an error or a hang-up, and one registered
 //!   for [`Interest::WRITE`] alone not for a hang-up that comes without `OUT` or `ERR`.
 //!
+//! What does differ is in [`Mechanism::capabilities`], which triggers there are among it, and nowhere else: the
+//! tests that run on every mechanism take their exceptions from there.
+//!
 //! # Spurious readiness
 //!
 //! Ready is a hint that was true when the system gave it. Keep sources non-blocking and treat "would block" as
@@ -62,8 +65,12 @@
 
 #[allow(unsafe_code)]
 mod backend;
+mod capabilities;
+mod deadline;
 mod interest;
 mod mechanism;
+#[allow(unsafe_code)] // functions whose callers have to promise something
+pub mod raw;
 mod readiness;
 mod registering;
 mod selector;
@@ -76,6 +83,7 @@ mod sync {
     pub(crate) use std::sync::atomic::{AtomicBool, Ordering};
 }
 
+pub use capabilities::{Capabilities, Support};
 pub use interest::{Interest, Trigger};
 pub use mechanism::{
     Availability, ENVIRONMENT_VARIABLE, Mechanism, ParseMechanismError, Unavailable,

@@ -41,18 +41,19 @@ impl Wake {
 
     /// Whether one may have come: false means that the signal is not raised either, because it is raised only
     /// after the flag is set, and the flag is cleared only after the signal is.
+    #[inline]
     pub(crate) fn is_pending(&self) -> bool {
         self.pending.load(Ordering::Acquire)
     }
 
-    /// Takes it, once the mechanism has seen the signal.
+    /// Takes it, once the mechanism has seen the signal; says whether there was one.
     ///
     /// The signal goes first, then the flag. A wake between the two finds the flag set and stays silent; it counts
     /// as part of this one, which has not been reported yet. The other way round it would raise the signal,
     /// lose it to our clearing, and leave the flag set: silent for ever.
-    pub(crate) fn take(&self) {
+    pub(crate) fn take(&self) -> bool {
         self.signal.clear();
         // A swap and not a store: it reads what a silent waker wrote, and so sees all that came before that.
-        self.pending.swap(false, Ordering::AcqRel);
+        self.pending.swap(false, Ordering::AcqRel)
     }
 }

@@ -56,13 +56,19 @@ impl Waker {
     }
 
     /// Whether a wake may have come.
+    #[inline]
     pub(crate) fn is_pending(&self) -> bool {
         self.wake.is_pending()
     }
 
-    /// Takes the wake, once the mechanism has seen the signal.
-    pub(crate) fn take(&self) {
-        self.wake.take();
+    /// Ends the wait without a wake, for those who watch the signal whether a wake is pending or not.
+    pub(crate) fn nudge(&self) -> io::Result<()> {
+        self.wake.signal().raise()
+    }
+
+    /// Takes the wake, once the mechanism has seen the signal; says whether there was one, and not just a nudge.
+    pub(crate) fn take(&self) -> bool {
+        self.wake.take()
     }
 }
 
@@ -89,8 +95,10 @@ mod tests {
         waker.wake().unwrap();
         waker.clone().wake().unwrap();
         assert!(waker.is_pending());
-        waker.take();
+        assert!(waker.take() && !waker.take());
         assert!(!waker.is_pending());
+        waker.nudge().unwrap();
+        assert!(!waker.is_pending() && !waker.take());
         assert_eq!(format!("{waker:?}"), "Waker { pending: false, .. }");
     }
 }

@@ -3,16 +3,21 @@
 //! Each case is a function of the mechanism, written once; the list below turns it into one test per
 //! mechanism, `epoll::w3_eintr_keeps_the_deadline` and so on. A name that starts with a letter and a number is the
 //! row of the project's table of known defects that the case would catch.
+//!
+//! Where a case expects something else from one mechanism than from another, it asks the mechanism's
+//! `capabilities()`, never for its name: so the differences are those that users are told of, and no others.
 
 #![forbid(unsafe_code)]
 
 mod conformance {
+    pub(crate) mod capabilities;
     pub(crate) mod facts;
     pub(crate) mod progress;
     pub(crate) mod readiness;
     pub(crate) mod registrations;
     pub(crate) mod special;
     pub(crate) mod support;
+    pub(crate) mod triggers;
     pub(crate) mod waiting;
     pub(crate) mod waking;
 }
@@ -31,9 +36,18 @@ macro_rules! on_every_mechanism {
         }
     };
     ($cases:tt) => {
-        on_every_mechanism!(@one epoll Epoll $cases);
-        on_every_mechanism!(@one poll Poll $cases);
-        on_every_mechanism!(@one select Select $cases);
+        on_every_mechanism!(@all $cases epoll Epoll, poll Poll, select Select);
+    };
+    (@all $cases:tt $($module:ident $mechanism:ident),+) => {
+        $(on_every_mechanism!(@one $module $mechanism $cases);)+
+
+        #[test]
+        fn no_mechanism_that_works_here_is_left_out() {
+            let tested = [$(trunkline_selectors::Mechanism::$mechanism),+];
+            for entry in trunkline_selectors::Mechanism::available() {
+                assert!(!entry.is_available() || tested.contains(&entry.mechanism), "{entry:?}");
+            }
+        }
     };
 }
 
@@ -73,8 +87,22 @@ on_every_mechanism!({
         data_makes_the_round_trip
         unregister_gives_source_and_data_back
         a_failed_register_gives_source_and_data_back
-        any_kind_of_source_is_welcome
-        edge_is_epolls_alone;
+        any_kind_of_source_is_welcome;
+    triggers:
+        a_trigger_that_is_not_offered_is_refused_by_name
+        edge_tells_once_per_change
+        one_shot_tells_once_until_it_is_armed_again
+        one_shot_hears_of_a_hang_up_when_it_is_armed_again
+        one_shot_is_not_armed_by_anything_but_modify
+        one_shots_that_do_not_fit_into_a_batch_stay_armed
+        one_shots_leave_the_others_alone
+        exclusive_wakes_one_at_least_and_not_all
+        exclusive_follows_its_interest
+        exclusive_does_not_watch_for_priority;
+    capabilities:
+        an_error_with_priority_alone_is_seen_as_they_say
+        a_hang_up_with_write_alone_is_seen_as_they_say
+        the_selector_says_what_its_mechanism_says;
     readiness:
         e1_half_close_is_not_a_hang_up
         e1_half_close_keeps_unread_data

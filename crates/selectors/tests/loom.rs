@@ -141,9 +141,7 @@ fn without_a_pending_wake_the_signal_is_down() {
         // The selector counts the signal among what it found only if a wake is pending.
         let saw = world.wake.signal().is_raised();
         assert!(!saw || world.wake.is_pending(), "an event of nobody");
-        if saw {
-            world.wake.take();
-        }
+        assert!(!saw || world.wake.take(), "a wake, and none");
         waker.join().expect("woken");
         // Taken or still pending, never neither nor both.
         assert_eq!(world.wake.signal().is_raised(), world.wake.is_pending());

@@ -158,7 +158,7 @@ pub(crate) fn while_asleep<R>(act: impl FnOnce() + Send, wait: impl FnOnce() -> 
 }
 
 /// Returns once the kernel says that `thread` sleeps, or after a second: then it does not mean to.
-fn await_sleep_of(thread: Pid) {
+pub(crate) fn await_sleep_of(thread: Pid) {
     let status = format!("/proc/self/task/{}/stat", thread.as_raw_nonzero());
     let give_up = Instant::now() + Duration::from_secs(1);
     while Instant::now() < give_up {
