@@ -42,6 +42,8 @@
 //! # }
 //! ```
 
+#[cfg(test)]
+mod cost;
 mod table;
 #[cfg(test)]
 mod tests;
