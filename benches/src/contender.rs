@@ -7,6 +7,7 @@ use std::os::fd::BorrowedFd;
 use trunkline_selectors::{Mechanism, Trigger};
 
 use crate::bare::{Bare, BareNanoseconds};
+use crate::harness::Harness;
 use crate::mio_poll::MioPoll;
 use crate::ours::Ours;
 use crate::polling_poller::PollingPoller;
@@ -39,6 +40,8 @@ pub trait Contender<'a> {
 /// A contender by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// Nobody: what the harness itself does in a turn with one ready source. Takes part in nothing else.
+    Harness,
     /// `epoll_wait` and `epoll_ctl`, and an array of sources.
     Bare(Trigger),
     /// The same with `epoll_pwait2`, level-triggered: what waiting to the nanosecond costs.
@@ -83,6 +86,7 @@ impl Kind {
     /// Makes the contender and has it do the task.
     pub fn run<'a, W: Task<'a>>(self, task: W) -> io::Result<W::Output> {
         match self {
+            Kind::Harness => task.run(Harness::default()),
             Kind::Bare(trigger) => task.run(Bare::new(trigger)?),
             Kind::BareNanoseconds => task.run(BareNanoseconds::new()?),
             Kind::Ours(mechanism, trigger) => task.run(Ours::new(mechanism, trigger)?),
@@ -96,6 +100,7 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self {
+            Kind::Harness => "the harness".to_owned(),
             Kind::Bare(trigger) => format!("bare epoll, {}", name(*trigger)),
             Kind::BareNanoseconds => "bare epoll_pwait2, level".to_owned(),
             Kind::Ours(mechanism, trigger) => {

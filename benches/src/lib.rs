@@ -11,6 +11,7 @@
 
 mod bare;
 mod contender;
+mod harness;
 mod mio_poll;
 mod ours;
 mod polling_poller;
@@ -19,4 +20,4 @@ mod workload;
 
 pub use contender::{Contender, Kind, Task};
 pub use sources::{Flavour, Sources, raise_descriptor_limit};
-pub use workload::{Cost, cpu_time, register_all, turn, turn_without_waiting};
+pub use workload::{Cost, cpu_time, register_all, turn};

@@ -82,7 +82,8 @@ impl Sources {
         self.ends[number].as_fd()
     }
 
-    /// Makes one ready.
+    /// Makes one ready. Not inlined, so that it costs the same whoever it is done for.
+    #[inline(never)]
     pub fn raise(&self, number: usize) -> io::Result<()> {
         let to = self.peers.get(number).unwrap_or(&self.ends[number]);
         rustix::io::write(to, &1_u64.to_ne_bytes())?;
@@ -90,7 +91,8 @@ impl Sources {
     }
 }
 
-/// Reads all there is from a source.
+/// Reads all there is from a source. Not inlined, so that it costs the same whoever it is done for.
+#[inline(never)]
 pub(crate) fn drain(source: BorrowedFd<'_>) -> io::Result<()> {
     rustix::io::read(source, &mut [0; 8])?;
     Ok(())

@@ -10,7 +10,7 @@ use crate::contender::{Contender, Task};
 use crate::sources::{Sources, drain};
 
 /// The sources of a turn are this far apart: a prime, so that all have their turn whatever their number.
-const STRIDE: usize = 7919;
+pub(crate) const STRIDE: usize = 7919;
 
 /// Registers all sources under their numbers.
 pub fn register_all<'a>(
@@ -45,25 +45,6 @@ pub fn turn<'a>(
     Ok(())
 }
 
-/// The same without a wait: what the harness itself costs.
-pub fn turn_without_waiting(
-    sources: &Sources,
-    active: usize,
-    position: &mut usize,
-) -> io::Result<()> {
-    let first = *position;
-    for _ in 0..active {
-        *position = (*position + STRIDE) % sources.len();
-        sources.raise(*position)?;
-    }
-    let mut ready = first;
-    for _ in 0..active {
-        ready = (ready + STRIDE) % sources.len();
-        drain(sources.source(ready))?;
-    }
-    Ok(())
-}
-
 /// The processor time of this thread so far, in user space and in the kernel.
 pub fn cpu_time() -> Duration {
     clock_gettime(ClockId::ThreadCPUTime)
@@ -82,7 +63,7 @@ pub enum Cost<'a> {
         /// How many turns.
         turns: usize,
     },
-    /// Registering and unregistering a source, both together.
+    /// Registering and unregistering a source, both together, until the system knows of either.
     Registration {
         /// All of them are registered and unregistered.
         sources: &'a Sources,
@@ -146,7 +127,11 @@ fn register_and_unregister<'a>(
     sources: &'a Sources,
 ) -> io::Result<()> {
     register_all(contender, sources)?;
-    (0..sources.len()).try_for_each(|number| contender.unregister(number, sources.source(number)))
+    // Or else a mechanism that remembers changes for the next wait would never have told the system of these.
+    contender.apply()?;
+    (0..sources.len())
+        .try_for_each(|number| contender.unregister(number, sources.source(number)))?;
+    contender.apply()
 }
 
 fn modify_all<'a>(
@@ -180,7 +165,6 @@ mod tests {
         fn run(self, mut contender: impl Contender<'a>) -> io::Result<()> {
             let sources = self.0;
             let mut position = 0;
-            turn_without_waiting(sources, 20, &mut position)?;
             register_all(&mut contender, sources)?;
             for active in [1, 10, 1, sources.len()] {
                 // Reading what is not ready would be an error: the sources do not block.

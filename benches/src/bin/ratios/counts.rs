@@ -9,9 +9,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use trunkline_benches::{
-    Contender, Flavour, Kind, Sources, Task, register_all, turn, turn_without_waiting,
-};
+use trunkline_benches::{Contender, Flavour, Kind, Sources, Task, register_all, turn};
 
 /// Tells a counted start from the first.
 pub(crate) const COUNTED: &str = "--counted";
@@ -21,9 +19,6 @@ const ACTIVE: usize = 1;
 const TURNS_SHORT: u64 = 2_000;
 const TURNS_LONG: u64 = 12_000;
 
-/// The harness by itself, as a contender.
-const HARNESS: &str = "the harness itself";
-
 pub(crate) fn table() {
     println!("### Counts\n");
     println!(
@@ -31,7 +26,8 @@ pub(crate) fn table() {
          does. `valgrind` does not know `epoll_pwait2`: whoever has nothing else to call is not counted.\n"
     );
     println!("| | instructions in user space | system calls |\n|---|---|---|");
-    let harness = [Instrument::Valgrind, Instrument::Strace].map(|tool| tool.per_turn(HARNESS));
+    let harness = [Instrument::Valgrind, Instrument::Strace]
+        .map(|tool| tool.per_turn(&Kind::Harness.to_string()));
     for kind in Kind::all() {
         eprintln!("counting, {kind}");
         let kind = kind.to_string();
@@ -55,12 +51,9 @@ pub(crate) fn table() {
 pub(crate) fn be_counted(contender: &str, turns: &str) -> io::Result<()> {
     let turns = turns.parse().map_err(io::Error::other)?;
     let sources = Sources::open(Flavour::Counter, REGISTERED)?;
-    if contender == HARNESS {
-        let mut position = 0;
-        return (0..turns).try_for_each(|_| turn_without_waiting(&sources, ACTIVE, &mut position));
-    }
     let kind = Kind::all()
         .into_iter()
+        .chain([Kind::Harness])
         .find(|kind| kind.to_string() == contender)
         .ok_or_else(|| io::Error::other(format!("nobody is called {contender:?}")))?;
     kind.run(Turns {

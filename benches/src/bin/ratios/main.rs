@@ -19,9 +19,10 @@ use std::process::ExitCode;
 use trunkline_benches::{Flavour, raise_descriptor_limit};
 
 const USAGE: &str = "\
-usage: ratios [--quick]
+usage: ratios [--quick] [dispatch] [changes] [counts]
 
-Prints the tables of docs/benchmarks.md, which takes some minutes; with --quick in a tenth of the time and less exactly.
+Prints the tables of docs/benchmarks.md, or those that are named, which takes some minutes; with --quick in a tenth of
+the time and less exactly.
 ";
 
 /// How often every contender has its turn.
@@ -30,11 +31,20 @@ const ROUNDS_QUICK: usize = 5;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let mut words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let is_known = |word: &&str| ["--quick", "dispatch", "changes", "counts"].contains(word);
     let outcome = match words[..] {
-        [] => everything(ROUNDS),
-        ["--quick"] => everything(ROUNDS_QUICK),
         [counts::COUNTED, contender, turns] => counts::be_counted(contender, turns),
+        _ if words.iter().all(is_known) => {
+            let before = words.len();
+            words.retain(|word| *word != "--quick");
+            let rounds = if words.len() == before {
+                ROUNDS
+            } else {
+                ROUNDS_QUICK
+            };
+            tables(&words, rounds)
+        }
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);
@@ -49,14 +59,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn everything(rounds: usize) -> io::Result<()> {
+/// The tables of these names, or all.
+fn tables(names: &[&str], rounds: usize) -> io::Result<()> {
+    let wanted = |name| names.is_empty() || names.contains(&name);
     println!("{}, {rounds} rounds.\n", machine::description());
-    for (flavour, sizes) in dispatch::PLAN {
-        let room = raise_descriptor_limit(*flavour);
-        dispatch::table(*flavour, sizes, room, rounds)?;
+    if wanted("dispatch") {
+        for (flavour, sizes) in dispatch::PLAN {
+            let room = raise_descriptor_limit(*flavour);
+            dispatch::table(*flavour, sizes, room, rounds)?;
+        }
     }
-    let room = raise_descriptor_limit(Flavour::Counter);
-    operations::table(room, rounds)?;
-    counts::table();
+    if wanted("changes") {
+        operations::table(raise_descriptor_limit(Flavour::Counter), rounds)?;
+    }
+    if wanted("counts") {
+        counts::table();
+    }
     Ok(())
 }

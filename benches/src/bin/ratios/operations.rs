@@ -12,8 +12,8 @@ pub(crate) fn table(room: usize, rounds: usize) -> io::Result<()> {
     println!("### Changes of registrations\n");
     println!(
         "Processor time as a multiple of `mio`'s, with n sources (eventfd). *Registration* is register and unregister \
-         together; *modification* is a change of interest that really is one, until the system knows of it: the \
-         selector tells it at the next wait, the others at once. Median (quartiles).\n"
+         together, *modification* a change of interest that really is one, each until the system knows of it: where \
+         that is at the next wait, a wait for all of them is included. Median (quartiles).\n"
     );
     let sizes: Vec<usize> = SIZES.into_iter().filter(|size| *size <= room).collect();
     let kinds = Kind::all();
