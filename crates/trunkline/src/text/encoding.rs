@@ -154,7 +154,7 @@ encodings! {
     /// written in at most two bytes a character.
     Gbk, "GBK", ["cp936", "ms936", "windows-936", "936", "gb2312", "euc-cn"],
         Kind::MultiByte(encoding_rs::GBK);
-    /// GB18030, Chinese: every character of Unicode. The edition of 2022.
+    /// GB18030, Chinese: every character of Unicode save 19 private ones. The edition of 2022.
     Gb18030, "GB18030", ["gb18030-2022", "cp54936"], Kind::MultiByte(encoding_rs::GB18030);
     /// Big5, traditional Chinese, with Hong Kong's supplement.
     Big5, "Big5", ["big5-hkscs", "cn-big5"], Kind::MultiByte(encoding_rs::BIG5);

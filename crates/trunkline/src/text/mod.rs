@@ -36,15 +36,17 @@
 //! |---|---|---|
 //! | ASCII, ISO-8859-1, -9, -11 | the standards: seven bits; control characters at 80–9F | on the web: windows-1252, -1254, -874 |
 //! | windows-… | undefined bytes are malformed, as in the Unicode Consortium's tables | on the web: control characters |
+//! | windows-1255 | byte CA is the point U+05BA, as in Windows | Python: undefined |
 //! | KOI8-U | RFC 2319: AE and BE are box drawing | on the web: Ў and ў of KOI8-RU |
 //! | `Shift_JIS` | code page 932; A0, FD, FE and FF are malformed | Python's `shift_jis` is JIS X 0208 alone; its `cp932` reads those four bytes as private characters, and writes some rare characters in the row of NEC instead of IBM's |
 //! | EUC-JP | with the rows of NEC and IBM, and 8F A2 B7 is ～ | Python reads only JIS X 0208 and 0212, 8F A2 B7 as ~ |
 //! | Japanese ～ ∥ － ￠ ￡ ￢ | the characters of Windows, U+FF5E, 2225, FF0D, FFE0, FFE1, FFE2 | Python's `shift_jis` and `euc_jp`: U+301C, 2016, 2212, 00A2, 00A3, 00AC |
 //! | EUC-KR | code page 949 | Python's `euc_kr` is KS X 1001 alone; its `cp949` is the same as here |
 //! | GBK | byte 80 is €; four-byte characters of GB18030 are read, never written | Python's `gbk` has neither, nor the pairs that GB18030 added |
-//! | GB18030 | the edition of 2022, and byte 80 is read as €, A3 A0 as U+3000 | Python has the edition of 2000: 18 characters in the private area; it judges two bytes of a four-byte character only when all four are there |
+//! | GB18030 | the bytes of the edition of 2022; 19 private characters have none. Byte 80 is read as €, A3 A0 as U+3000 | Python has the edition of 2000: 20 pairs of bytes mean other characters; it judges the first two bytes of four only when all four are there |
 //! | Big5 | with Hong Kong's supplement of 2008, read and written | Python's `big5` has no supplement, its `big5hkscs` that of 2004; eleven signs differ |
-//! | UTF-16, UTF-32 | without a mark little-endian, on every machine | Python: the machine's order |
+//! | UTF-16, UTF-32 | without a mark little-endian, on every machine | Python: the machine's order for a whole text, an error in a stream |
+//! | UTF-8-SIG | a mark cut by the end of the stream is malformed | Python forgets it |
 //!
 //! **Strict encoding never changes a character.** The web writes ¥ as a backslash in `Shift_JIS`, and − as the
 //! wider －; here a character is written only as bytes that are read as the same character again. Whatever one
@@ -60,8 +62,6 @@ mod name;
 mod policy;
 mod scheme;
 mod single_byte;
-#[cfg(test)]
-mod tests;
 mod unicode;
 
 pub use decoder::Decoder;
