@@ -343,7 +343,7 @@ impl<S: AsFd, T> Selector<S, T> {
     /// # Errors
     ///
     /// What the system says; none is known but for lack of memory.
-    #[inline]
+    #[inline(always)]
     pub fn select(&mut self, timeout: Option<Duration>) -> io::Result<Selected> {
         // The usual wait: nothing to do before it, no deadline to keep, and something found.
         if timeout.is_none()
@@ -397,7 +397,7 @@ impl<S: AsFd, T> Selector<S, T> {
     }
 
     /// Counts what a wait found, and takes the wake if there was one.
-    #[inline]
+    #[inline(always)]
     fn selected(&mut self, found: usize) -> Selected {
         let woken = self.waker.is_pending() && self.backend.saw_waker();
         if woken {
@@ -481,7 +481,7 @@ impl<S: AsFd, T> Selector<S, T> {
     ///
     /// Sources that have been unregistered since are skipped, and an interest that has been taken back since is not
     /// reported. A batch has at most some thousand events, whatever the mechanism; the others come with the next.
-    #[inline]
+    #[inline(always)]
     pub fn next_event(&mut self) -> Option<Event> {
         self.next_event_with(|_, _| ()).map(|(event, ())| event)
     }
@@ -503,7 +503,7 @@ impl<S: AsFd, T> Selector<S, T> {
     /// # Ok(())
     /// # }
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn next_event_with<R>(&mut self, look: impl FnOnce(&S, &mut T) -> R) -> Option<(Event, R)> {
         while let Some((key, flags)) = self.backend.next() {
             if let Some(registration) = self.registrations.get_mut(key)

@@ -124,7 +124,7 @@ impl Backend {
         dispatch!(self, mechanism => mechanism.may_report_strays())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         dispatch!(self, mechanism => mechanism.wait(timeout))
     }
@@ -134,7 +134,7 @@ impl Backend {
         dispatch!(self, mechanism => mechanism.saw_waker())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<(Key, Flags)> {
         dispatch!(self, mechanism => mechanism.next())
     }
@@ -182,20 +182,18 @@ impl Flags {
     }
 
     /// The answer in the crate's terms: the one table that makes all mechanisms agree.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn readiness(self, interest: Interest) -> Readiness {
+        // The usual case, told apart first: input or output and nothing else.
+        if self.0 & !(Flags::IN | Flags::OUT) == 0 {
+            return Readiness::usual(self.0 & Flags::IN != 0, self.0 & Flags::OUT != 0, interest);
+        }
+        self.full_readiness(interest)
+    }
+
+    fn full_readiness(self, interest: Interest) -> Readiness {
         let has = |flags: u16| self.0 & flags != 0;
         let mut readiness = Readiness::NONE;
-        // The usual case, told apart first: input or output and nothing else.
-        if !has(!(Flags::IN | Flags::OUT)) {
-            if has(Flags::IN) && interest.contains(Interest::READ) {
-                readiness |= Readiness::READABLE;
-            }
-            if has(Flags::OUT) && interest.contains(Interest::WRITE) {
-                readiness |= Readiness::WRITABLE;
-            }
-            return readiness;
-        }
         if interest.contains(Interest::READ) {
             if has(Flags::IN | Flags::HANG_UP | Flags::ERROR | Flags::READ_HANG_UP) {
                 readiness |= Readiness::READABLE;
