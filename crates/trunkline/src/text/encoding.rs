@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use super::name::{UnknownName, fold, nearest};
 use super::scheme::{Kind, Order};
+use super::unicode::check_utf8;
 use super::{DecodePolicy, Decoder, EncodePolicy, Encoder, TextError};
 
 /// Writes the enumeration, the list of all and the table from one list, so that none can be forgotten.
@@ -303,19 +304,20 @@ impl Encoding {
     }
 
     /// `bytes` as text, where every byte is what it would be in UTF-8.
+    #[inline]
     pub(crate) fn as_text(self, bytes: &[u8]) -> Option<&str> {
-        let same = match self.kind() {
-            Kind::Utf8 => true,
-            kind => kind.extends_ascii() && bytes.is_ascii(),
+        let same = match self {
+            Self::Utf8 => true,
+            _ => self.kind().extends_ascii() && bytes.is_ascii(),
         };
-        same.then(|| std::str::from_utf8(bytes).ok()).flatten()
+        if same { check_utf8(bytes) } else { None }
     }
 
     /// `text` as bytes, where every byte is what it is in UTF-8.
     pub(crate) fn as_bytes(self, text: &str) -> Option<&[u8]> {
-        let same = match self.kind() {
-            Kind::Utf8 => true,
-            kind => kind.extends_ascii() && text.is_ascii(),
+        let same = match self {
+            Self::Utf8 => true,
+            _ => self.kind().extends_ascii() && text.is_ascii(),
         };
         same.then_some(text.as_bytes())
     }

@@ -18,8 +18,9 @@ pub(super) struct Table {
     unwritten: OnceLock<Vec<(char, Bytes)>>,
 }
 
-/// Bytes given to `encoding_rs` at once: bounds the room that has to be reserved for their text.
-const BLOCK_BYTES: usize = 16 * 1024;
+/// Room for what `encoding_rs` gives at once. (It could write into the string itself, but then touches every page
+/// of the room there, however little it has to write.)
+const ROOM_BYTES: usize = 1024;
 
 /// The table of `encoding`, made when it is first asked for.
 pub(super) fn table(encoding: Encoding, web: &'static encoding_rs::Encoding) -> &'static Table {
@@ -63,17 +64,10 @@ impl Table {
             let block = block(&text[written..]);
             let changed = block.find(|character| is_changed(self.web, character));
             let block = &block[..changed.unwrap_or(block.len())];
-            let mut encoder = self.web.new_encoder();
-            let room = encoder.max_buffer_length_from_utf8_without_replacement(block.len());
-            output.reserve(room.expect("a block is not that long"));
-            let (result, read) =
-                encoder.encode_from_utf8_to_vec_without_replacement(block, output, true);
-            match result {
-                EncoderResult::InputEmpty => written += read,
-                EncoderResult::Unmappable(character) => {
-                    return written + read - character.len_utf8();
-                }
-                EncoderResult::OutputFull => unreachable!("room was reserved for the longest"),
+            let (encoded, lacking) = encode_block(self.web, block, output);
+            written += encoded;
+            if lacking {
+                break;
             }
             if changed.is_some() {
                 break;
@@ -99,6 +93,29 @@ fn block(text: &str) -> &str {
         end -= 1;
     }
     &text[..end]
+}
+
+/// Appends the bytes of `block` up to a character that `encoding_rs` lacks; says where that is, and whether
+/// there is one.
+fn encode_block(
+    web: &'static encoding_rs::Encoding,
+    block: &str,
+    output: &mut Vec<u8>,
+) -> (usize, bool) {
+    let mut encoder = web.new_encoder();
+    let mut room = [0; ROOM_BYTES];
+    let mut used = 0;
+    loop {
+        let (result, read, count) =
+            encoder.encode_from_utf8_without_replacement(&block[used..], &mut room, true);
+        output.extend_from_slice(&room[..count]);
+        used += read;
+        match result {
+            EncoderResult::InputEmpty => return (used, false),
+            EncoderResult::OutputFull => {}
+            EncoderResult::Unmappable(character) => return (used - character.len_utf8(), true),
+        }
+    }
 }
 
 /// Whether `encoding_rs` writes `character` as bytes that are read as another: the standard of the web asks
@@ -173,42 +190,37 @@ fn sequences(web: &'static encoding_rs::Encoding) -> impl Iterator<Item = Bytes>
         .chain(four.map(|bytes| Bytes::new(&bytes)))
 }
 
-/// Decodes with `encoding_rs`, block by block, up to the first malformed sequence.
+/// Decodes with `encoding_rs` up to the first malformed sequence.
 pub(super) fn decode_by_web(
     web: &'static encoding_rs::Encoding,
     bytes: &[u8],
     output: &mut String,
 ) -> Scan {
+    let mut decoder = web.new_decoder_without_bom_handling();
+    let mut room = [0; ROOM_BYTES];
+    let room = std::str::from_utf8_mut(&mut room).expect("zeros are UTF-8");
     let mut used = 0;
     loop {
-        let end = bytes.len().min(used + BLOCK_BYTES);
-        let scan = decode_block(web, &bytes[used..end], output);
-        used += scan.used;
-        // A character that the end of a block cuts is read with the next block.
-        if scan.malformed > 0 || end == bytes.len() {
-            return Scan { used, ..scan };
+        let (result, read, count) =
+            decoder.decode_to_str_without_replacement(&bytes[used..], room, false);
+        output.push_str(&room[..count]);
+        used += read;
+        match result {
+            DecoderResult::InputEmpty => break,
+            DecoderResult::OutputFull => {}
+            DecoderResult::Malformed(malformed, behind) => {
+                return Scan {
+                    used: used - usize::from(malformed) - usize::from(behind),
+                    malformed: malformed.into(),
+                };
+            }
         }
     }
-}
-
-fn decode_block(web: &'static encoding_rs::Encoding, block: &[u8], output: &mut String) -> Scan {
-    let mut decoder = web.new_decoder_without_bom_handling();
-    let room = decoder.max_utf8_buffer_length_without_replacement(block.len());
-    output.reserve(room.expect("a block is not that long"));
-    let (result, read) = decoder.decode_to_string_without_replacement(block, output, false);
-    match result {
-        DecoderResult::Malformed(malformed, behind) => Scan {
-            used: read - usize::from(malformed) - usize::from(behind),
-            malformed: malformed.into(),
-        },
-        DecoderResult::InputEmpty => {
-            // How much it holds back of an unfinished character, only the end of the stream tells.
-            let (result, _) = decoder.decode_to_string_without_replacement(b"", output, true);
-            Scan::well_formed(match result {
-                DecoderResult::Malformed(unfinished, _) => read - usize::from(unfinished),
-                DecoderResult::InputEmpty | DecoderResult::OutputFull => read,
-            })
-        }
-        DecoderResult::OutputFull => unreachable!("room was reserved for the longest"),
-    }
+    // How much it holds back of an unfinished character, only the end of the stream tells.
+    let (result, _, count) = decoder.decode_to_str_without_replacement(b"", room, true);
+    output.push_str(&room[..count]);
+    Scan::well_formed(match result {
+        DecoderResult::Malformed(unfinished, _) => used - usize::from(unfinished),
+        DecoderResult::InputEmpty | DecoderResult::OutputFull => used,
+    })
 }

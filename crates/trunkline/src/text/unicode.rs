@@ -1,23 +1,51 @@
 //! UTF-8, UTF-16 and UTF-32.
 
+use std::borrow::Cow;
+
 use super::multi_byte::decode_by_web;
 use super::scheme::{Order, Scan};
 
+/// `bytes` as text if they are UTF-8.
+#[inline]
+pub(super) fn check_utf8(bytes: &[u8]) -> Option<&str> {
+    // From here on `encoding_rs` is faster: up to seven times, where characters are of several bytes.
+    const LONG_BYTES: usize = 96;
+    if bytes.len() < LONG_BYTES {
+        return std::str::from_utf8(bytes).ok();
+    }
+    let checked = encoding_rs::UTF_8.decode_without_bom_handling_and_without_replacement(bytes);
+    match checked? {
+        Cow::Borrowed(text) => Some(text),
+        Cow::Owned(_) => None,
+    }
+}
+
 pub(super) fn decode_utf8(bytes: &[u8], output: &mut String) -> Scan {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => {
-            output.push_str(text);
-            Scan::well_formed(bytes.len())
+    // Most often nothing is wrong but that the network has cut the last character.
+    let mut used = bytes.len() - cut_bytes(bytes);
+    let text = check_utf8(&bytes[..used]).or_else(|| {
+        used = encoding_rs::Encoding::utf8_valid_up_to(bytes);
+        check_utf8(&bytes[..used])
+    });
+    output.push_str(text.expect("it was found valid up to here"));
+    // What is wrong there, the next character's bytes say.
+    let next = &bytes[used..bytes.len().min(used + 4)];
+    let error = std::str::from_utf8(next).err();
+    Scan {
+        used,
+        malformed: error.and_then(|error| error.error_len()).unwrap_or(0),
+    }
+}
+
+/// How many bytes at the end of `bytes` look like the beginning of a character that goes on behind it.
+fn cut_bytes(bytes: &[u8]) -> usize {
+    let mut from_the_end = bytes.iter().rev().take(3).zip(1..);
+    let lead = from_the_end.find(|&(&byte, _)| byte & 0xC0 != 0x80);
+    match lead {
+        Some((0xC0..=0xDF, 1) | (0xE0..=0xEF, 1..=2) | (0xF0..=0xFF, _)) => {
+            lead.map_or(0, |(_, count)| count)
         }
-        Err(error) => {
-            let used = error.valid_up_to();
-            let valid = std::str::from_utf8(&bytes[..used]);
-            output.push_str(valid.expect("it was found valid up to here"));
-            Scan {
-                used,
-                malformed: error.error_len().unwrap_or(0),
-            }
-        }
+        _ => 0,
     }
 }
 
