@@ -202,6 +202,7 @@ impl Epoll {
 
     /// `epoll_pwait`, for kernels before 5.11. A timeout too long for it ends early, and the selector waits again.
     /// Called by its number: the C library's function does more, as a point where a thread may be cancelled.
+    #[inline]
     fn wait_in_milliseconds(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let milliseconds = timeout.map_or(-1, |timeout| {
             i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)

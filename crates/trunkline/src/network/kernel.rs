@@ -6,8 +6,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::io::{Errno, retry_on_intr};
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, sockopt};
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, sockopt};
 use trunkline_selectors::{Key, Mechanism, Selector, Waker};
 
 use super::{Event, Interest, Network, Reading, Socket, Token, Trigger, Wake};
@@ -121,7 +121,7 @@ impl Network for Kernel {
     fn accept(&mut self, listener: Socket, token: Token) -> io::Result<(Socket, SocketAddr)> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let listener = self.socket(listener)?;
-        let (stream, peer) = retry_on_intr(|| rustix::net::acceptfrom_with(listener, flags))?;
+        let (stream, peer) = uninterrupted(|| rustix::net::acceptfrom_with(listener, flags))?;
         // A peer that was gone before we accepted may have no address any more.
         let peer = peer
             .and_then(|peer| SocketAddr::try_from(peer).ok())
@@ -150,9 +150,7 @@ impl Network for Kernel {
     #[inline(always)]
     fn read(&mut self, socket: Socket, buffer: &mut [u8]) -> io::Result<usize> {
         let socket = self.socket(socket)?;
-        let (read, _) =
-            retry_on_intr(|| rustix::net::recv(socket, &mut *buffer, RecvFlags::empty()))?;
-        Ok(read)
+        Ok(uninterrupted(|| rustix::io::read(socket, &mut *buffer))?)
     }
 
     #[inline(always)]
@@ -160,8 +158,8 @@ impl Network for Kernel {
         let socket = self.socket(socket)?;
         let flags = SendFlags::NOSIGNAL;
         let written = match buffers {
-            [buffer] => retry_on_intr(|| rustix::net::send(socket, buffer, flags)),
-            _ => retry_on_intr(|| {
+            [buffer] => uninterrupted(|| rustix::net::send(socket, buffer, flags)),
+            _ => uninterrupted(|| {
                 rustix::net::sendmsg(socket, buffers, &mut SendAncillaryBuffer::default(), flags)
             }),
         };
@@ -233,4 +231,15 @@ fn key(socket: Socket) -> Key {
 
 fn socket(key: Key) -> Socket {
     Socket(key.to_bits())
+}
+
+/// Calls again after a signal.
+#[inline(always)]
+fn uninterrupted<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            result => return result,
+        }
+    }
 }
