@@ -9,6 +9,7 @@ use std::env;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 
 use trunkline::text::{DecodePolicy, EncodePolicy, Encoding};
@@ -324,8 +325,13 @@ const RANGES: [(u32, u32); 3] = [(0, 0xFFFF), (0x1_F000, 0x2_A6FF), (0x10_FFF0, 
 /// Characters and their bytes.
 type Alphabet = HashMap<char, Vec<u8>>;
 
-/// What Python writes for each character of the ranges, by itself.
-fn alphabets() -> Option<Vec<(Pair, Alphabet)>> {
+/// What Python writes for each character of the ranges, by itself. It is asked once.
+fn alphabets() -> Option<&'static [(Pair, Alphabet)]> {
+    static ALPHABETS: OnceLock<Option<Vec<(Pair, Alphabet)>>> = OnceLock::new();
+    ALPHABETS.get_or_init(ask_for_alphabets).as_deref()
+}
+
+fn ask_for_alphabets() -> Option<Vec<(Pair, Alphabet)>> {
     let pairs: Vec<Pair> = Pair::all().collect();
     let requests: Vec<String> = pairs
         .iter()
@@ -353,7 +359,7 @@ fn every_character_is_written_as_python_writes_it() {
     let Some(alphabets) = alphabets() else {
         return;
     };
-    for (pair, theirs) in &alphabets {
+    for (pair, theirs) in alphabets {
         let name = pair.encoding.name();
         let mut unwritten = BTreeSet::new();
         let compared = RANGES.into_iter().flat_map(|(first, last)| first..=last);
@@ -407,7 +413,7 @@ fn random_text_in_random_cuts_is_written_as_python_writes_it() {
     let mut random = Random(3);
     let mut requests = Vec::new();
     let mut expected = Vec::new();
-    for (pair, theirs) in &alphabets {
+    for (pair, theirs) in alphabets {
         for policy in EncodePolicy::all() {
             for _ in 0..TEXTS {
                 let mut text = random.text();
