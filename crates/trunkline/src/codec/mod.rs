@@ -32,6 +32,9 @@ pub trait Codec: Clone {
         Self: 'a;
     /// What is sent.
     type Message: ?Sized;
+    /// Whether a frame is but a piece, cut wherever the network cut: what begins in one may end in the next.
+    /// [`Text`] then keeps the beginning of a character for the next piece.
+    const PIECES: bool = false;
 
     /// Looks for a frame at the front of `input`: all bytes received and not yet consumed.
     ///

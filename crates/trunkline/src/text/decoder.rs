@@ -158,6 +158,31 @@ impl Decoder {
         self.pending.as_slice()
     }
 
+    /// Appends the text of `input` to `output` as [`decode`](Self::decode) does, but keeps nothing: the bytes
+    /// that [`offset`](Self::offset) does not count afterwards are to be shown again, malformed ones too.
+    pub(crate) fn decode_front(
+        &mut self,
+        input: &[u8],
+        output: &mut String,
+    ) -> Result<(), TextError> {
+        let (scheme, mark_bytes) = match self.scheme {
+            Some(scheme) => (scheme, 0),
+            None => match Scheme::by_mark(self.encoding, input, false) {
+                Some(decided) => decided,
+                None => return Ok(()),
+            },
+        };
+        self.scheme = Some(scheme);
+        self.offset += mark_bytes as u64;
+        self.decode_characters(scheme, &input[mark_bytes..], output)?;
+        Ok(())
+    }
+
+    /// Counts bytes that became text without it.
+    pub(crate) fn skip(&mut self, bytes: usize) {
+        self.offset += bytes as u64;
+    }
+
     fn decode_next(
         &mut self,
         input: &[u8],

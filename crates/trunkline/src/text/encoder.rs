@@ -83,6 +83,12 @@ impl Encoder {
         Ok(())
     }
 
+    /// In the middle of a stream, whose mark is written or not wanted.
+    pub(crate) fn without_mark(mut self) -> Self {
+        self.marked = true;
+        self
+    }
+
     /// Begins a new stream.
     ///
     /// ```

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::name::{UnknownName, fold, nearest};
 use super::scheme::{Kind, Order};
-use super::unicode::check_utf8;
+use super::unicode::{check_utf8, cut_bytes};
 use super::{DecodePolicy, Decoder, EncodePolicy, Encoder, TextError};
 
 /// Writes the enumeration, the list of all and the table from one list, so that none can be forgotten.
@@ -311,6 +311,17 @@ impl Encoding {
             _ => self.kind().extends_ascii() && bytes.is_ascii(),
         };
         if same { check_utf8(bytes) } else { None }
+    }
+
+    /// The text at the front of `bytes`, all but a character that their end cuts, where every byte is what it
+    /// would be in UTF-8.
+    #[inline]
+    pub(crate) fn text_in_front(self, bytes: &[u8]) -> Option<&str> {
+        let cut = match self {
+            Self::Utf8 => cut_bytes(bytes),
+            _ => 0,
+        };
+        self.as_text(&bytes[..bytes.len() - cut])
     }
 
     /// `text` as bytes, where every byte is what it is in UTF-8.

@@ -38,7 +38,7 @@ pub(super) fn decode_utf8(bytes: &[u8], output: &mut String) -> Scan {
 }
 
 /// How many bytes at the end of `bytes` look like the beginning of a character that goes on behind it.
-fn cut_bytes(bytes: &[u8]) -> usize {
+pub(super) fn cut_bytes(bytes: &[u8]) -> usize {
     let mut from_the_end = bytes.iter().rev().take(3).zip(1..);
     let lead = from_the_end.find(|&(&byte, _)| byte & 0xC0 != 0x80);
     match lead {

@@ -160,9 +160,90 @@ fn the_errors_of_the_framing_come_through() {
     let codec = Text::new(Lines::new().limit(3), Encoding::Utf8);
     let too_long = Err(FrameError::TooLong { limit: 3 });
     assert_eq!(receive(&codec, [&b"long\n"[..]]), too_long);
-    let codec = Text::new(Chunks::new(), Encoding::Windows1252);
-    let frames = receive(&codec, [&b"5 \x80"[..], b"!"]);
-    assert_eq!(frames.as_deref(), Ok(&["5 €".into(), "!".into()][..]));
+}
+
+#[test]
+fn a_character_cut_in_two_by_the_network_is_still_one() {
+    for (script, sample) in SAMPLES {
+        for encoding in Encoding::all() {
+            let stream = encoding.encode(sample, EncodePolicy::BackslashReplace);
+            let stream = stream.expect("replaced");
+            let whole = encoding.decode(&stream, DecodePolicy::Strict);
+            let whole = whole.expect("well-formed");
+            let codec = Text::new(Chunks::new(), encoding);
+            for place in 0..=stream.len() {
+                let (before, behind) = stream.split_at(place);
+                let frames = receive(&codec, [before, behind]).expect("well-formed");
+                assert_eq!(frames.concat(), whole, "{script}, {encoding}: {place}");
+            }
+            let frames = receive(&codec, stream.chunks(1)).expect("well-formed");
+            assert_eq!(frames.concat(), whole, "{script}, {encoding}");
+        }
+    }
+}
+
+#[test]
+fn errors_in_pieces_tell_the_offset_in_the_stream() {
+    let codec = Text::new(Chunks::new(), Encoding::Utf8);
+    let pieces = [&b"caf\xc3"[..], b"\xa9 \xe2\x82", b"\xac!\xff"];
+    let Err(FrameError::Text(error)) = receive(&codec, pieces) else {
+        panic!("FF is never UTF-8");
+    };
+    assert_eq!((error.offset(), error.bytes()), (10, &b"\xff"[..]));
+    // What comes before is handed over first.
+    let mut alone = codec.clone();
+    let found = alone
+        .decode(b"caf\xc3\xa9\xff!")
+        .expect("the front is text");
+    let (frame, consumed) = ("café", 5);
+    assert_eq!(found, Decoded::Frame { frame, consumed });
+    let error = alone.decode(b"\xff!").unwrap_err();
+    assert!(matches!(error, FrameError::Text(error) if error.offset() == 5));
+
+    let Err(FrameError::Text(error)) = receive(&codec, [&b"a\xe2"[..], b"\x82"]) else {
+        panic!("the end is missing");
+    };
+    assert!(error.is_unfinished());
+    assert_eq!((error.offset(), error.bytes()), (1, &b"\xe2\x82"[..]));
+
+    for (policy, expected) in [
+        (DecodePolicy::Replace, "a\u{fffd}b\u{fffd}"),
+        (DecodePolicy::Ignore, "ab"),
+        (DecodePolicy::BackslashReplace, "a\\xffb\\xe2\\x82"),
+    ] {
+        let codec = codec.clone().decode_policy(policy);
+        for pieces in [
+            vec![&b"a\xffb\xe2\x82"[..]],
+            b"a\xffb\xe2\x82".chunks(1).collect(),
+        ] {
+            let frames = receive(&codec, pieces).expect("the policy lets it pass");
+            assert_eq!(frames.concat(), expected);
+        }
+    }
+}
+
+#[test]
+fn ignored_bytes_are_used_up() {
+    let codec = Text::new(Chunks::new(), Encoding::Ascii).decode_policy(DecodePolicy::Ignore);
+    let found = codec
+        .clone()
+        .decode(&[0xFF; 1000])
+        .map(|found| match found {
+            Decoded::Frame { frame, consumed } => (frame.len(), consumed),
+            Decoded::Incomplete => (0, 0),
+        });
+    assert_eq!(found, Ok((0, 1000)));
+}
+
+#[test]
+fn pieces_have_one_mark_at_most() {
+    let codec = Text::new(Chunks::new(), Encoding::Utf16);
+    let frames = receive(&codec, [&b"\xfe"[..], b"\xff", b"\0a\0", b"b"]).expect("well-formed");
+    assert_eq!(frames, ["", "a", "b"]);
+    assert_eq!(encoded(&codec, "a"), Ok(b"a\0".to_vec()));
+    // Without a mark it is little-endian: what one end sends the other reads.
+    let frames = receive(&codec, [&b"a\0"[..], b"b\0"]).expect("well-formed");
+    assert_eq!(frames, ["a", "b"]);
 }
 
 #[test]
