@@ -522,14 +522,16 @@ impl<S: AsFd, T> Selector<S, T> {
                 return Some((Event { key, readiness }, answer));
             }
             if let Some(event) = self.unusual_event(key, flags) {
-                return self.show(event, look);
+                let (event, answer) = self.show(event, look)?;
+                return Some((event, answer));
             }
         }
         if !self.chores {
             return None;
         }
         let event = self.next_failed()?;
-        self.show(event, look)
+        let (event, answer) = self.show(event, look)?;
+        Some((event, answer))
     }
 
     #[inline(never)]

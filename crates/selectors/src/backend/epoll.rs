@@ -185,40 +185,49 @@ impl Epoll {
 
     #[inline(always)]
     fn wait_for_kernel(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        if self.nanoseconds {
-            let timeout = timeout.map(timespec);
-            match epoll::wait(
-                &self.set,
-                rustix::buffer::spare_capacity(&mut self.events),
-                timeout.as_ref(),
-            ) {
-                // Kernels before 5.11 do not have the call; some sandboxes refuse what they do not know.
-                Err(Errno::NOSYS | Errno::PERM) => self.nanoseconds = false,
-                result => return Ok(result.map(drop)?),
-            }
+        match timeout {
+            None => self.wait_in_milliseconds(None),
+            Some(timeout) => self.wait_until(timeout),
         }
-        self.wait_in_milliseconds(timeout)
     }
 
-    /// `epoll_pwait`, for kernels before 5.11. A timeout too long for it ends early, and the selector waits again.
-    /// Called by its number: the C library's function does more, as a point where a thread may be cancelled.
-    #[inline]
+    #[inline(never)]
+    fn wait_until(&mut self, timeout: Duration) -> io::Result<()> {
+        if self.nanoseconds && !timeout.is_zero() {
+            match self.wait_in_nanoseconds(timeout) {
+                // Kernels before 5.11 do not have the call; some sandboxes refuse what they do not know.
+                Err(error) if is_refusal(&error) => self.nanoseconds = false,
+                result => return result,
+            }
+        }
+        // Rounded up. One too long for the call ends early, and the selector waits again.
+        self.wait_in_milliseconds(Some(timeout.min(LONGEST_IN_MILLISECONDS)))
+    }
+
+    /// `epoll_pwait`, which every kernel has: for a wait without an end or without waiting it is as good as the other.
+    #[inline(always)]
     fn wait_in_milliseconds(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        let milliseconds = timeout.map_or(-1, |timeout| {
-            i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
-        });
+        let timeout = timeout.map(timespec);
+        let room = rustix::buffer::spare_capacity(&mut self.events);
+        Ok(epoll::wait(&self.set, room, timeout.as_ref()).map(drop)?)
+    }
+
+    /// `epoll_pwait2`, by its number: old C libraries do not have it.
+    fn wait_in_nanoseconds(&mut self, timeout: Duration) -> io::Result<()> {
         let room = i32::try_from(self.events.capacity()).unwrap_or(i32::MAX);
         let buffer = self.events.as_mut_ptr().cast::<libc::epoll_event>();
+        let timeout = timespec(timeout);
         let no_signals: *const libc::sigset_t = std::ptr::null();
         // SAFETY: the vector is empty, and `room` is not more than its capacity. Both types are the kernel's struct
-        // epoll_event, which the test below compares. Without a set of signals its size is not looked at.
+        // epoll_event, which the test below compares; rustix's timespec is the kernel's with 64 bits, which is what
+        // this call takes on every platform. Without a set of signals its size is not looked at.
         let count = unsafe {
             libc::syscall(
-                libc::SYS_epoll_pwait,
+                libc::SYS_epoll_pwait2,
                 self.set.as_raw_fd(),
                 buffer,
                 room,
-                milliseconds,
+                &raw const timeout,
                 no_signals,
                 0_usize,
             )
@@ -258,6 +267,16 @@ fn asking(interest: Interest, trigger: Trigger) -> EventFlags {
         Trigger::Level => flags,
         Trigger::Edge => flags | EventFlags::ET,
     }
+}
+
+/// What `epoll_pwait` takes at most.
+const LONGEST_IN_MILLISECONDS: Duration = Duration::from_millis(i32::MAX as u64);
+
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::NOSYS | Errno::PERM)
+    )
 }
 
 /// Why `epoll` does not work here.
