@@ -21,10 +21,11 @@ mod remote;
 mod server;
 #[cfg(test)]
 mod simulation;
+pub mod text;
 mod timer;
 
 pub use client::Client;
-pub use codec::{Chunks, Codec, Decoded, Delimiter, FrameError, LineEnding, Lines};
+pub use codec::{Chunks, Codec, Decoded, Delimiter, FrameError, LineEnding, Lines, Text};
 pub use connection::Role;
 pub use event_loop::EventLoop;
 pub use handler::{Cause, Closed, Flow, Frame, Handler, Message};

@@ -4,17 +4,22 @@
 //! many as last time, until it cuts a frame: it may remember how far it has looked, so that nothing is
 //! scanned twice however the bytes were cut on the way.
 
+use std::error::Error;
 use std::fmt;
+
+use crate::text::TextError;
 
 mod chunks;
 mod delimiter;
 mod lines;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use chunks::Chunks;
 pub use delimiter::Delimiter;
 pub use lines::{LineEnding, Lines};
+pub use text::Text;
 
 /// The limit on one frame unless said otherwise, in bytes.
 pub const DEFAULT_FRAME_BYTES_MAX: usize = 64 * 1024;
@@ -27,6 +32,9 @@ pub trait Codec: Clone {
         Self: 'a;
     /// What is sent.
     type Message: ?Sized;
+    /// Whether a frame is but a piece, cut wherever the network cut: what begins in one may end in the next.
+    /// [`Text`] then keeps the beginning of a character for the next piece.
+    const PIECES: bool = false;
 
     /// Looks for a frame at the front of `input`: all bytes received and not yet consumed.
     ///
@@ -75,6 +83,8 @@ pub enum FrameError {
     ContainsMark,
     /// The stream ended inside a frame.
     Unfinished,
+    /// The frame is no text, or the message cannot be written in the encoding of [`Text`].
+    Text(TextError),
 }
 
 impl fmt::Display for FrameError {
@@ -87,8 +97,16 @@ impl fmt::Display for FrameError {
                 formatter.write_str("message contains the mark that ends a message")
             }
             Self::Unfinished => formatter.write_str("stream ended inside a frame"),
+            // The error is transparent: its own cause would be the same words again.
+            Self::Text(error) => error.fmt(formatter),
         }
     }
 }
 
-impl std::error::Error for FrameError {}
+impl Error for FrameError {}
+
+impl From<TextError> for FrameError {
+    fn from(error: TextError) -> Self {
+        Self::Text(error)
+    }
+}
