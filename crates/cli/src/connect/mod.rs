@@ -28,14 +28,10 @@ pub(crate) fn run(arguments: &ConnectArguments) -> Result<ExitCode, Failure> {
     for address in &arguments.addresses {
         targets.push(trunkline::resolve(address)?);
     }
-    let first: Vec<_> = targets
-        .iter()
-        .filter_map(|addresses| addresses.first().copied())
-        .collect();
-    let talker = Talker::new(targets, Output::new(arguments.addresses.len() > 1));
+    let talker = Talker::new(targets.len(), Output::new(targets.len() > 1));
     let mut client = EventLoop::over(kernel(mechanism)?, talker, options());
-    for address in first {
-        client.connect(address);
+    for addresses in &targets {
+        client.connect_any(addresses);
     }
     talk(&mut client)?;
     client.handler().outcome()

@@ -1,8 +1,7 @@
 //! The handler: what is typed goes to every server, what they answer is shown.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::io;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use trunkline::{Cause, Chunks, Closed, ConnectionId, Error, Flow, Handler, Io};
@@ -15,7 +14,7 @@ use crate::failure::Failure;
 pub(crate) struct Talker {
     output: Output,
     /// Servers we are still trying to reach.
-    attempts: Vec<Attempt>,
+    awaited: usize,
     members: BTreeSet<ConnectionId>,
     chunks_taken: u64,
     /// Bytes queued, over all servers.
@@ -29,23 +28,11 @@ pub(crate) struct Talker {
     stdio: Option<(&'static str, io::Error)>,
 }
 
-/// A name may stand for several addresses, of which only one need answer.
-struct Attempt {
-    current: SocketAddr,
-    others: VecDeque<SocketAddr>,
-}
-
 impl Talker {
-    pub(crate) fn new(targets: Vec<Vec<SocketAddr>>, output: Output) -> Self {
-        let attempt = |addresses: Vec<SocketAddr>| {
-            let mut others = VecDeque::from(addresses);
-            others
-                .pop_front()
-                .map(|current| Attempt { current, others })
-        };
+    pub(crate) fn new(servers: usize, output: Output) -> Self {
         Self {
             output,
-            attempts: targets.into_iter().filter_map(attempt).collect(),
+            awaited: servers,
             members: BTreeSet::new(),
             chunks_taken: 0,
             queued: 0,
@@ -59,7 +46,7 @@ impl Talker {
     /// Whether the next chunk of input may come: every server has been reached (or given up), and nothing waits
     /// to be sent, neither here nor with the reading thread.
     pub(crate) fn wants_chunk(&self, permitted: u64, bytes_out: u64) -> bool {
-        let settled = self.attempts.is_empty() && !self.members.is_empty();
+        let settled = self.awaited == 0 && !self.members.is_empty();
         let all_sent = bytes_out + self.lost >= self.queued;
         settled && all_sent && !self.input_ended && self.chunks_taken == permitted
     }
@@ -104,13 +91,7 @@ impl Handler for Talker {
 
     fn open(&mut self, io: &mut Io<'_, Self>) -> Option<Unfinished> {
         let peer = io.peer()?;
-        if let Some(position) = self
-            .attempts
-            .iter()
-            .position(|attempt| attempt.current == peer)
-        {
-            self.attempts.swap_remove(position);
-        }
+        self.awaited -= 1;
         self.members.insert(io.id());
         Some(self.output.begin(peer))
     }
@@ -144,17 +125,8 @@ impl Handler for Talker {
         }
     }
 
-    fn connect_failed(&mut self, io: &mut Io<'_, Self>, _id: ConnectionId, error: Error) {
-        let failed =
-            |attempt: &Attempt| Some(attempt.current.to_string().as_str()) == error.address();
-        if let Some(position) = self.attempts.iter().position(failed) {
-            if let Some(next) = self.attempts[position].others.pop_front() {
-                self.attempts[position].current = next;
-                io.connect(next);
-                return;
-            }
-            self.attempts.swap_remove(position);
-        }
+    fn connect_failed(&mut self, _io: &mut Io<'_, Self>, _id: ConnectionId, error: Error) {
+        self.awaited -= 1;
         if self.stdio.is_none() {
             self.report(&Failure::from(error));
         }
