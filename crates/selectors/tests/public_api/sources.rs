@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use syn::{Attribute, Item, Meta, Visibility};
+use syn::{Attribute, Expr, Item, ItemMod, Lit, Meta, Visibility};
 
 /// A module and what is in it, but for tests.
 pub(crate) struct Module {
     pub(crate) name: String,
     pub(crate) is_public: bool,
+    /// On which platforms it is there: its own conditions and those of the modules around it.
+    pub(crate) conditions: Vec<Attribute>,
     pub(crate) items: Vec<Item>,
     pub(crate) children: Vec<Module>,
 }
@@ -20,6 +22,7 @@ impl Module {
         let mut root = Module {
             name: "crate".to_owned(),
             is_public: true,
+            conditions: Vec::new(),
             items: Vec::new(),
             children: Vec::new(),
         };
@@ -32,22 +35,7 @@ impl Module {
         for item in items {
             match item {
                 Item::Mod(module) if is_for_tests(&module.attrs) => {}
-                Item::Mod(module) => {
-                    let name = module.ident.to_string();
-                    let inner_folder = folder.join(&name);
-                    let content = match module.content {
-                        Some((_, items)) => items,
-                        None => parse(&file_of(folder, &name)),
-                    };
-                    let mut child = Module {
-                        name,
-                        is_public: matches!(module.vis, Visibility::Public(_)),
-                        items: Vec::new(),
-                        children: Vec::new(),
-                    };
-                    child.take(content, &inner_folder);
-                    self.children.push(child);
-                }
+                Item::Mod(module) => self.children.push(self.parsed(module, folder)),
                 Item::Macro(call) if call.ident.is_none() => {
                     // Any other makes items, which cannot be seen from here.
                     assert!(call.mac.path.is_ident("compile_error"), "{call:?}");
@@ -55,6 +43,31 @@ impl Module {
                 other => self.items.push(other),
             }
         }
+    }
+
+    /// A module of this one, which stands in the folder.
+    fn parsed(&self, module: ItemMod, folder: &Path) -> Module {
+        let name = module.ident.to_string();
+        let content = match module.content {
+            Some((_, items)) => items,
+            None => parse(&file_of(folder, &name, &module.attrs)),
+        };
+        let own_conditions = module.attrs.iter().filter(|own| own.path().is_ident("cfg"));
+        let mut child = Module {
+            is_public: matches!(module.vis, Visibility::Public(_)),
+            conditions: self
+                .conditions
+                .iter()
+                .chain(own_conditions)
+                .cloned()
+                .collect(),
+            items: Vec::new(),
+            children: Vec::new(),
+            name,
+        };
+        let inner_folder = folder.join(&child.name);
+        child.take(content, &inner_folder);
+        child
     }
 
     pub(crate) fn child(&self, name: &str) -> Option<&Module> {
@@ -68,7 +81,20 @@ impl Module {
     }
 }
 
-fn file_of(folder: &Path, name: &str) -> PathBuf {
+fn file_of(folder: &Path, name: &str, attributes: &[Attribute]) -> PathBuf {
+    let says = |attribute: &Attribute| match &attribute.meta {
+        Meta::NameValue(meta) if meta.path.is_ident("path") => match &meta.value {
+            Expr::Lit(text) => match &text.lit {
+                Lit::Str(text) => Some(text.value()),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    };
+    if let Some(path) = attributes.iter().find_map(says) {
+        return folder.join(path);
+    }
     let file = folder.join(format!("{name}.rs"));
     if file.exists() {
         file

@@ -38,8 +38,8 @@ impl<'a> Surface<'a> {
             write!(text, "\n// In {path}:\n").expect("strings take everything");
             for (name, definitions) in names {
                 let mut items = Vec::new();
-                for (_, definition) in definitions {
-                    items.push(stripped::item(definition.clone()));
+                for (module, definition) in definitions {
+                    items.push(stripped::item(definition.clone(), &module.conditions));
                 }
                 items.extend(self.implementations(name, definitions));
                 write!(text, "\n{}", printed(items)).expect("strings take everything");
@@ -133,7 +133,8 @@ impl<'a> Surface<'a> {
                     continue;
                 }
                 if subjects(item).iter().any(|subject| subject == name) {
-                    found.extend(stripped::implementation(item.clone()).map(Item::Impl));
+                    let item = stripped::implementation(item.clone(), &module.conditions);
+                    found.extend(item.map(Item::Impl));
                 }
             }
         }
