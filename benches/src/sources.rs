@@ -91,11 +91,11 @@ impl Sources {
     }
 }
 
-/// Reads all there is from a source. Not inlined, so that it costs the same whoever it is done for.
+/// Reads all there is from a source: how often, which is once, or not at all if there is nothing. Not inlined, so that
+/// it costs the same whoever it is done for.
 #[inline(never)]
-pub(crate) fn drain(source: BorrowedFd<'_>) -> io::Result<()> {
-    rustix::io::read(source, &mut [0; 8])?;
-    Ok(())
+pub(crate) fn drain(source: BorrowedFd<'_>) -> usize {
+    usize::from(rustix::io::read(source, &mut [0; 8]).is_ok())
 }
 
 /// Raises the soft limit on descriptors to the hard one, and says how many sources of this kind it leaves room for.

@@ -26,7 +26,7 @@ the time and less exactly.
 ";
 
 /// How often every contender has its turn.
-const ROUNDS: usize = 41;
+const ROUNDS: usize = 21;
 const ROUNDS_QUICK: usize = 5;
 
 fn main() -> ExitCode {

@@ -16,47 +16,49 @@ const SHOWN: [&str; 6] = [
     "repr",
 ];
 
-/// An item without bodies, private fields and documentation.
-pub(crate) fn item(item: Item) -> Item {
-    let mut item = item;
+/// An item without bodies, private fields and documentation, under the conditions of its module.
+pub(crate) fn item(mut item: Item, conditions: &[Attribute]) -> Item {
+    let shown = attributes_of(&mut item);
+    shown.extend_from_slice(conditions);
+    attributes(shown);
     match &mut item {
-        Item::Const(item) => {
-            attributes(&mut item.attrs);
-            value(&mut item.expr);
-        }
-        Item::Static(item) => {
-            attributes(&mut item.attrs);
-            value(&mut item.expr);
-        }
+        Item::Const(item) => value(&mut item.expr),
+        Item::Static(item) => value(&mut item.expr),
         Item::Enum(item) => {
-            attributes(&mut item.attrs);
             for variant in &mut item.variants {
                 attributes(&mut variant.attrs);
                 all_fields(&mut variant.fields);
             }
         }
         Item::Fn(item) => {
-            attributes(&mut item.attrs);
             signature(&mut item.sig);
             *item.block = empty();
         }
-        Item::Struct(item) => {
-            attributes(&mut item.attrs);
-            public_fields(&mut item.fields);
-        }
-        Item::Trait(item) => {
-            attributes(&mut item.attrs);
-            item.items.iter_mut().for_each(trait_item);
-        }
-        Item::Type(item) => attributes(&mut item.attrs),
-        Item::Use(item) => attributes(&mut item.attrs),
-        other => panic!("not understood: {other:?}"),
+        Item::Struct(item) => public_fields(&mut item.fields),
+        Item::Trait(item) => item.items.iter_mut().for_each(trait_item),
+        // There is nothing in the others that is private.
+        _ => {}
     }
     item
 }
 
-/// An implementation without bodies; `None` if nothing of it is public.
-pub(crate) fn implementation(mut item: ItemImpl) -> Option<ItemImpl> {
+fn attributes_of(item: &mut Item) -> &mut Vec<Attribute> {
+    match item {
+        Item::Const(item) => &mut item.attrs,
+        Item::Enum(item) => &mut item.attrs,
+        Item::Fn(item) => &mut item.attrs,
+        Item::Static(item) => &mut item.attrs,
+        Item::Struct(item) => &mut item.attrs,
+        Item::Trait(item) => &mut item.attrs,
+        Item::Type(item) => &mut item.attrs,
+        Item::Use(item) => &mut item.attrs,
+        other => panic!("not understood: {other:?}"),
+    }
+}
+
+/// An implementation without bodies, under the conditions of its module; `None` if nothing of it is public.
+pub(crate) fn implementation(mut item: ItemImpl, conditions: &[Attribute]) -> Option<ItemImpl> {
+    item.attrs.extend_from_slice(conditions);
     attributes(&mut item.attrs);
     if item.trait_.is_some() {
         // Its functions are the trait's; which types it picks is news.

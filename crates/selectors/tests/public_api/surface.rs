@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 
-use syn::{
-    File, GenericArgument, Item, ItemImpl, ItemUse, PathArguments, Type, UseTree, Visibility,
-};
+use syn::{File, GenericArgument, Item, ItemImpl, PathArguments, Type, UseTree, Visibility};
 
 use super::sources::Module;
 use super::stripped;
@@ -38,8 +36,8 @@ impl<'a> Surface<'a> {
             write!(text, "\n// In {path}:\n").expect("strings take everything");
             for (name, definitions) in names {
                 let mut items = Vec::new();
-                for (_, definition) in definitions {
-                    items.push(stripped::item(definition.clone()));
+                for (module, definition) in definitions {
+                    items.push(stripped::item(definition.clone(), &module.conditions));
                 }
                 items.extend(self.implementations(name, definitions));
                 write!(text, "\n{}", printed(items)).expect("strings take everything");
@@ -52,7 +50,9 @@ impl<'a> Surface<'a> {
         for item in &module.items {
             match item {
                 Item::Use(import) if is_public(&import.vis) => {
-                    self.export_use(module, import, path);
+                    for leaf in leaves(&import.tree, &[]) {
+                        self.export_leaf(module, &leaf, path);
+                    }
                 }
                 _ => {
                     if let Some(name) = public_name(item) {
@@ -72,43 +72,49 @@ impl<'a> Surface<'a> {
         items.push((module, item.clone()));
     }
 
-    fn export_use(&mut self, module: &'a Module, import: &ItemUse, path: &str) {
-        for leaf in leaves(&import.tree, &[]) {
-            let (name, folders) = leaf.split_last().expect("a path has a last part");
-            let (start, folders) = match folders.first().map(String::as_str) {
-                Some("crate") => (self.root, &folders[1..]),
-                Some("self") => (module, &folders[1..]),
-                Some(first) if module.child(first).is_none() => {
-                    // From another crate: shown as it is written.
-                    self.add(path, name, module, &Item::Use(import.clone()));
-                    continue;
+    /// Exports what one path in a `use` leads to.
+    fn export_leaf(&mut self, module: &'a Module, leaf: &Leaf, path: &str) {
+        let (name, folders) = leaf.from.split_last().expect("a path has a last part");
+        let (start, folders) = match folders.first().map(String::as_str) {
+            Some("crate") => (self.root, &folders[1..]),
+            Some("self") => (module, &folders[1..]),
+            Some(first) if module.named(first).next().is_none() => {
+                // From another crate: shown as it is written.
+                let written = format!("pub use {} as {};", leaf.from.join("::"), leaf.name);
+                let item = syn::parse_str(&written).expect("a `use`");
+                self.add(path, &leaf.name, module, &item);
+                return;
+            }
+            _ => (module, folders),
+        };
+        let sources = folders.iter().fold(vec![start], |modules, folder| {
+            let inner = modules.into_iter().flat_map(|module| module.named(folder));
+            inner.collect()
+        });
+        for source in sources {
+            for child in source.named(name) {
+                self.export_module(child, &format!("{path}::{}", leaf.name));
+            }
+            for item in &source.items {
+                if public_name(item).as_ref() == Some(name) {
+                    self.add(path, &leaf.name, source, item);
                 }
-                _ => (module, folders),
-            };
-            let source = folders.iter().fold(start, |module, folder| {
-                let child = module.child(folder);
-                child.unwrap_or_else(|| panic!("no module {folder} in {}", module.name))
-            });
-            if let Some(child) = source.child(name) {
-                self.export_module(child, &format!("{path}::{name}"));
-            } else {
-                self.export_from(source, name, path);
+                // Or that module has it from elsewhere.
+                let Item::Use(import) = item else { continue };
+                if is_public(&import.vis) {
+                    let inner = leaves(&import.tree, &[]).into_iter();
+                    for inner in inner.filter(|inner| inner.name == *name) {
+                        self.export_leaf(source, &inner, path);
+                    }
+                }
             }
         }
-    }
-
-    /// Exports the items of that name in there, or wherever that module has it from.
-    fn export_from(&mut self, source: &'a Module, name: &str, path: &str) {
-        let mut found = false;
-        for module in source.all() {
-            for item in &module.items {
-                if public_name(item).as_deref() == Some(name) {
-                    self.add(path, name, module, item);
-                    found = true;
-                }
-            }
-        }
-        assert!(found, "{name} is not found");
+        let found = self
+            .exports
+            .get(path)
+            .is_some_and(|names| names.contains_key(&leaf.name));
+        let is_module = self.exports.contains_key(&format!("{path}::{}", leaf.name));
+        assert!(found || is_module, "{name} is not found");
     }
 
     /// What is implemented for a public type, or with it: public methods and public traits.
@@ -133,7 +139,8 @@ impl<'a> Surface<'a> {
                     continue;
                 }
                 if subjects(item).iter().any(|subject| subject == name) {
-                    found.extend(stripped::implementation(item.clone()).map(Item::Impl));
+                    let item = stripped::implementation(item.clone(), &module.conditions);
+                    found.extend(item.map(Item::Impl));
                 }
             }
         }
@@ -193,19 +200,30 @@ fn last_name(of: &Type) -> Option<String> {
     }
 }
 
+/// One path in a `use`, and the name that it gives to what is there.
+struct Leaf {
+    from: Vec<String>,
+    name: String,
+}
+
 /// The paths that a `use` names, one by one.
-fn leaves(tree: &UseTree, before: &[String]) -> Vec<Vec<String>> {
+fn leaves(tree: &UseTree, before: &[String]) -> Vec<Leaf> {
     let with = |name: String| [before, &[name]].concat();
+    let leaf = |from: String, name: String| {
+        vec![Leaf {
+            from: with(from),
+            name,
+        }]
+    };
     match tree {
         UseTree::Path(path) => leaves(&path.tree, &with(path.ident.to_string())),
-        UseTree::Name(name) => vec![with(name.ident.to_string())],
+        UseTree::Name(name) => leaf(name.ident.to_string(), name.ident.to_string()),
+        UseTree::Rename(name) => leaf(name.ident.to_string(), name.rename.to_string()),
         UseTree::Group(group) => {
             let all = group.items.iter();
             all.flat_map(|tree| leaves(tree, before)).collect()
         }
-        UseTree::Rename(_) | UseTree::Glob(_) => {
-            panic!("`as` and `*` in a public `use` are not understood here")
-        }
+        UseTree::Glob(_) => panic!("`*` in a `use` that others see is not understood here"),
     }
 }
 
