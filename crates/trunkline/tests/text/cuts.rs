@@ -192,6 +192,20 @@ fn the_end_of_a_stream_is_the_beginning_of_the_next() {
 }
 
 #[test]
+fn what_cannot_be_a_mark_is_not_waited_for() {
+    for (encoding, stream) in [
+        (Encoding::Utf8Mark, &b"a"[..]),
+        (Encoding::Utf16, b"a\0"),
+        (Encoding::Utf32, b"a\0\0\0"),
+    ] {
+        let mut decoder = encoding.decoder(DecodePolicy::Strict);
+        let mut text = String::new();
+        decoder.decode(stream, &mut text, false).expect("text");
+        assert_eq!(text, "a", "{encoding}");
+    }
+}
+
+#[test]
 fn a_character_that_cannot_be_written_changes_nothing() {
     let mut encoder = Encoding::Utf16.encoder(EncodePolicy::Strict);
     let mut bytes = b"before".to_vec();

@@ -8,3 +8,4 @@ mod names;
 mod python;
 mod round_trips;
 mod samples;
+mod server;
