@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use trunkline::text::{DecodePolicy, EncodePolicy, Encoding, TextError};
 
+use crate::naive;
 use crate::samples::SAMPLES;
 
 /// The text of a stream, and what ended it early.
@@ -266,6 +267,11 @@ proptest! {
             // What lies before the malformed bytes is well-formed, and is the text so far.
             prop_assert_eq!(decode_whole(encoding, policy, &stream[..offset]), (text, None));
         }
+    }
+
+    #[test]
+    fn decoding_is_what_the_naive_decoder_does(choices: [u8; 3], stream in any_stream()) {
+        naive::compare(&[&choices[..], &stream].concat());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod cuts;
 mod differences;
 mod frames;
+mod naive;
 mod names;
 mod python;
 mod round_trips;
