@@ -68,7 +68,7 @@ encodings! {
     /// UTF-32, the most significant byte first, no mark.
     Utf32Be, "UTF-32BE", [], Kind::Utf32(Order::Big);
     /// ASCII: seven bits. A byte above 0x7F is malformed.
-    Ascii, "ASCII", ["us-ascii", "iso646-us", "646", "cp367", "ibm367"], Kind::Ascii;
+    Ascii, "ASCII", ["us-ascii", "ansi_x3.4-1968", "iso646-us", "646", "cp367", "ibm367"], Kind::Ascii;
     /// ISO-8859-1, western Europe: each byte is the character of the same number. This is the standard, not
     /// the web's name for windows-1252.
     Iso8859_1, "ISO-8859-1", ["latin1", "l1", "8859-1", "cp819", "ibm819"],
@@ -144,16 +144,16 @@ encodings! {
     Ibm500, "IBM500", ["cp500", "500", "ebcdic-cp-be", "ebcdic-cp-ch", "ebcdic-international"],
         Kind::Ebcdic(&super::ebcdic::PAGE_500);
     /// `Shift_JIS`, Japanese, as Windows writes it (code page 932): what has this name nearly always is that.
-    ShiftJis, "Shift_JIS", ["sjis", "cp932", "ms932", "mskanji", "windows-31j", "932"],
+    ShiftJis, "Shift_JIS", ["sjis", "x-sjis", "cp932", "ms932", "mskanji", "windows-31j", "932"],
         Kind::MultiByte(encoding_rs::SHIFT_JIS);
     /// EUC-JP, Japanese, with the extensions of Windows and with JIS X 0212.
-    EucJp, "EUC-JP", ["ujis", "cp51932"], Kind::MultiByte(encoding_rs::EUC_JP);
+    EucJp, "EUC-JP", ["ujis", "x-euc-jp", "cp51932"], Kind::MultiByte(encoding_rs::EUC_JP);
     /// EUC-KR, Korean, with the syllables that Windows adds (code page 949).
-    EucKr, "EUC-KR", ["cp949", "ms949", "windows-949", "uhc", "949", "ksc5601"],
+    EucKr, "EUC-KR", ["cp949", "ms949", "windows-949", "uhc", "949", "ksc5601", "ks_c_5601-1987"],
         Kind::MultiByte(encoding_rs::EUC_KR);
     /// GBK, simplified Chinese (code page 936). Read as its successor GB18030, four-byte characters included;
     /// written in at most two bytes a character.
-    Gbk, "GBK", ["cp936", "ms936", "windows-936", "936", "gb2312", "euc-cn"],
+    Gbk, "GBK", ["cp936", "ms936", "windows-936", "936", "gb2312", "euc-cn", "x-gbk"],
         Kind::MultiByte(encoding_rs::GBK);
     /// GB18030, Chinese: every character of Unicode save 19 private ones. The edition of 2022.
     Gb18030, "GB18030", ["gb18030-2022", "cp54936"], Kind::MultiByte(encoding_rs::GB18030);

@@ -49,8 +49,8 @@
 //! | UTF-8-SIG | a mark cut by the end of the stream is malformed | Python forgets it |
 //!
 //! **Strict encoding never changes a character.** The web writes ¥ as a backslash in `Shift_JIS`, and − as the
-//! wider －; here a character is written only as bytes that are read as the same character again. Whatever one
-//! character can be read from can be written, too.
+//! wider －; here a character is written only as bytes that are read as the same character again. And what was
+//! read can be written, save GBK's characters of four bytes, and two letters with a mark of their own in Big5.
 
 mod decoder;
 mod ebcdic;

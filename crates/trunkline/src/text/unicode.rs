@@ -22,30 +22,33 @@ pub(super) fn check_utf8(bytes: &[u8]) -> Option<&str> {
 
 pub(super) fn decode_utf8(bytes: &[u8], output: &mut String) -> Scan {
     // Most often nothing is wrong but that the network has cut the last character.
-    let mut used = bytes.len() - cut_bytes(bytes);
-    let text = check_utf8(&bytes[..used]).or_else(|| {
-        used = encoding_rs::Encoding::utf8_valid_up_to(bytes);
-        check_utf8(&bytes[..used])
-    });
+    let whole = bytes.len() - cut_bytes(bytes);
+    if let Some(text) = check_utf8(&bytes[..whole]) {
+        output.push_str(text);
+        return Scan::well_formed(whole);
+    }
+    let used = encoding_rs::Encoding::utf8_valid_up_to(bytes);
+    let text = check_utf8(&bytes[..used]);
     output.push_str(text.expect("it was found valid up to here"));
-    // What is wrong there, the next character's bytes say.
-    let next = &bytes[used..bytes.len().min(used + 4)];
-    let error = std::str::from_utf8(next).err();
+    let malformed = &bytes[used..bytes.len().min(used + 4)];
+    let error = std::str::from_utf8(malformed).err();
     Scan {
         used,
         malformed: error.and_then(|error| error.error_len()).unwrap_or(0),
     }
 }
 
-/// How many bytes at the end of `bytes` look like the beginning of a character that goes on behind it.
+/// How many bytes at the end of `bytes` are the beginning of a character that may go on behind it.
 pub(super) fn cut_bytes(bytes: &[u8]) -> usize {
     let mut from_the_end = bytes.iter().rev().take(3).zip(1..);
     let lead = from_the_end.find(|&(&byte, _)| byte & 0xC0 != 0x80);
-    match lead {
-        Some((0xC0..=0xDF, 1) | (0xE0..=0xEF, 1..=2) | (0xF0..=0xFF, _)) => {
-            lead.map_or(0, |(_, count)| count)
-        }
-        _ => 0,
+    let Some((0xC0.., count)) = lead else {
+        return 0;
+    };
+    let last = std::str::from_utf8(&bytes[bytes.len() - count..]);
+    match last.map_err(|error| error.error_len()) {
+        Err(None) => count,
+        Err(Some(_)) | Ok(_) => 0,
     }
 }
 

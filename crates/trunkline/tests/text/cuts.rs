@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use trunkline::text::{DecodePolicy, EncodePolicy, Encoding, TextError};
 
+use crate::naive;
 use crate::samples::SAMPLES;
 
 /// The text of a stream, and what ended it early.
@@ -192,6 +193,20 @@ fn the_end_of_a_stream_is_the_beginning_of_the_next() {
 }
 
 #[test]
+fn what_cannot_be_a_mark_is_not_waited_for() {
+    for (encoding, stream) in [
+        (Encoding::Utf8Mark, &b"a"[..]),
+        (Encoding::Utf16, b"a\0"),
+        (Encoding::Utf32, b"a\0\0\0"),
+    ] {
+        let mut decoder = encoding.decoder(DecodePolicy::Strict);
+        let mut text = String::new();
+        decoder.decode(stream, &mut text, false).expect("text");
+        assert_eq!(text, "a", "{encoding}");
+    }
+}
+
+#[test]
 fn a_character_that_cannot_be_written_changes_nothing() {
     let mut encoder = Encoding::Utf16.encoder(EncodePolicy::Strict);
     let mut bytes = b"before".to_vec();
@@ -252,6 +267,11 @@ proptest! {
             // What lies before the malformed bytes is well-formed, and is the text so far.
             prop_assert_eq!(decode_whole(encoding, policy, &stream[..offset]), (text, None));
         }
+    }
+
+    #[test]
+    fn decoding_is_what_the_naive_decoder_does(choices: [u8; 3], stream in any_stream()) {
+        naive::compare(&[&choices[..], &stream].concat());
     }
 
     #[test]

@@ -200,6 +200,12 @@ fn errors_in_pieces_tell_the_offset_in_the_stream() {
     let error = alone.decode(b"\xff!").unwrap_err();
     assert!(matches!(error, FrameError::Text(error) if error.offset() == 5));
 
+    // A byte that begins nothing is not waited for.
+    for never in [&b"\xff"[..], b"\xf5", b"\xc0", b"\xe0\x80", b"\xed\xa0"] {
+        let outcome = codec.clone().decode(never).map(|_| ());
+        assert!(matches!(outcome, Err(FrameError::Text(_))), "{never:02x?}");
+    }
+
     let Err(FrameError::Text(error)) = receive(&codec, [&b"a\xe2"[..], b"\x82"]) else {
         panic!("the end is missing");
     };

@@ -4,7 +4,9 @@
 mod cuts;
 mod differences;
 mod frames;
+mod naive;
 mod names;
 mod python;
 mod round_trips;
 mod samples;
+mod server;
