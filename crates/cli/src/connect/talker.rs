@@ -4,15 +4,20 @@ use std::collections::BTreeSet;
 use std::io;
 use std::process::ExitCode;
 
-use trunkline::{Cause, Chunks, Closed, ConnectionId, Error, Flow, Handler, Io};
+use trunkline::{Cause, Closed, Codec, ConnectionId, Error, Flow, FrameError, Handler, Io};
 
 use super::input::Input;
+use super::messages::Messages;
 use super::output::{Output, Unfinished};
 use crate::ending::describe;
 use crate::failure::Failure;
+use crate::framing::Framing;
 
 pub(crate) struct Talker {
     output: Output,
+    framing: Framing,
+    /// Lines of input, where lines are messages.
+    typed: Option<Messages>,
     /// Servers we are still trying to reach.
     awaited: usize,
     members: BTreeSet<ConnectionId>,
@@ -29,9 +34,11 @@ pub(crate) struct Talker {
 }
 
 impl Talker {
-    pub(crate) fn new(servers: usize, output: Output) -> Self {
+    pub(crate) fn new(servers: usize, output: Output, framing: Framing) -> Self {
         Self {
             output,
+            typed: framing.has_messages().then(Messages::new),
+            framing,
             awaited: servers,
             members: BTreeSet::new(),
             chunks_taken: 0,
@@ -78,15 +85,64 @@ impl Talker {
         failure.report();
         self.failed = true;
     }
+
+    /// What was typed, in messages where there are any.
+    fn take_input(&mut self, io: &mut Io<'_, Self>, chunk: &[u8]) {
+        let Some(mut typed) = self.typed.take() else {
+            self.send(io, 0, chunk);
+            return;
+        };
+        let added = typed.add(chunk, |line, message| self.send(io, line, message));
+        self.check_input(io, &typed, added);
+        self.typed = Some(typed);
+    }
+
+    fn end_input(&mut self, io: &mut Io<'_, Self>) {
+        self.input_ended = true;
+        if let Some(mut typed) = self.typed.take() {
+            let ended = typed.end(|line, message| self.send(io, line, message));
+            self.check_input(io, &typed, ended);
+        }
+        for &member in &self.members {
+            io.finish_connection(member);
+        }
+    }
+
+    /// A line that is too long to be kept until its end comes ends everything: nobody knows where the next begins.
+    fn check_input(
+        &mut self,
+        io: &mut Io<'_, Self>,
+        typed: &Messages,
+        taken: Result<(), FrameError>,
+    ) {
+        if let Err(error) = taken {
+            let line = typed.count + 1;
+            self.report(&Failure::failed(format!(
+                "line {line} of standard input: {error}"
+            )));
+            self.input_ended = true;
+            io.kill();
+        }
+    }
+
+    /// To everybody. What cannot be sent is told, and does not keep the rest from being sent.
+    fn send(&mut self, io: &mut Io<'_, Self>, line: u64, message: &[u8]) {
+        let mut encoded = Vec::new();
+        let sent = self.framing.encode(message, &mut encoded);
+        match sent.and_then(|()| io.broadcast(self.members.iter().copied(), message)) {
+            Ok(took) => self.queued += (took * encoded.len()) as u64,
+            Err(error) => self.report(&not_sent(line, error)),
+        }
+    }
 }
 
 impl Handler for Talker {
-    type Codec = Chunks;
+    type Codec = Framing;
     type State = Unfinished;
     type Message = Input;
 
-    fn codec(&self) -> Chunks {
-        Chunks
+    fn codec(&self) -> Framing {
+        self.framing.clone()
     }
 
     fn open(&mut self, io: &mut Io<'_, Self>) -> Option<Unfinished> {
@@ -105,18 +161,9 @@ impl Handler for Talker {
         match input {
             Input::Chunk(bytes) => {
                 self.chunks_taken += 1;
-                // Bytes in chunks need no framing, so encoding them cannot fail.
-                let took = io
-                    .broadcast(self.members.iter().copied(), &bytes)
-                    .unwrap_or(0);
-                self.queued += (took * bytes.len()) as u64;
+                self.take_input(io, &bytes);
             }
-            Input::End => {
-                self.input_ended = true;
-                for &member in &self.members {
-                    io.finish_connection(member);
-                }
-            }
+            Input::End => self.end_input(io),
             Input::Failed(error) => {
                 self.input_ended = true;
                 self.stdio.get_or_insert(("read standard input", error));
@@ -141,10 +188,34 @@ impl Handler for Talker {
             // Reset by ourselves, after standard input or output had failed.
             Cause::Finished | Cause::Stopped | Cause::Aborted => {}
             Cause::Failed(error) => self.report(&Failure::from(error)),
-            cause => self.report(&Failure::failed(format!(
-                "connection lost: {}",
-                describe(&cause)
-            ))),
+            cause => {
+                let lost = Failure::failed(format!("connection lost: {}", describe(&cause)));
+                self.report(&match cause {
+                    Cause::BadFrame(FrameError::TooLong { .. }) => {
+                        lost.with_hint("--frame-limit takes a larger limit, such as 1MiB")
+                    }
+                    Cause::BadFrame(_) => lost.with_hint("does the server use the same --frame?"),
+                    _ => lost,
+                });
+            }
         }
+    }
+}
+
+fn not_sent(line: u64, error: FrameError) -> Failure {
+    let failure = Failure::failed(format!(
+        "line {line} of standard input is not sent: {error}"
+    ));
+    match error {
+        FrameError::ContainsMark => {
+            failure.with_hint("length:u32, netstring and cobs can carry any message")
+        }
+        FrameError::TooLong { .. } => {
+            failure.with_hint("a larger number, such as length:u32, can announce it")
+        }
+        FrameError::WrongSize { .. } => {
+            failure.with_hint("with fixed, every line has as many bytes as the messages")
+        }
+        _ => failure,
     }
 }
