@@ -54,6 +54,14 @@
 //!   registered there for [`Interest::PRIORITY`] alone does not wake for an error or a hang-up, and one registered
 //!   for [`Interest::WRITE`] alone not for a hang-up that comes without `OUT` or `ERR`.
 //!
+//! What does differ is in [`Mechanism::capabilities`], which triggers there are among it, and nowhere else: the
+//! tests that run on every mechanism take their exceptions from there.
+//!
+//! # Beneath
+//!
+//! [`raw`] is each mechanism by itself, over descriptors that it does not own, shared by threads: for bindings to other
+//! languages, and nobody else.
+//!
 //! # Spurious readiness
 //!
 //! Ready is a hint that was true when the system gave it. Keep sources non-blocking and treat "would block" as
@@ -62,14 +70,25 @@
 
 #[allow(unsafe_code)]
 mod backend;
+mod capabilities;
+mod deadline;
 mod interest;
 mod mechanism;
+#[allow(unsafe_code)] // functions whose callers have to promise something
+pub mod raw;
 mod readiness;
 mod registering;
 mod selector;
 mod slab;
+mod wake;
 mod waker;
 
+/// What the waker is made of, by a name under which its test puts loom's.
+mod sync {
+    pub(crate) use std::sync::atomic::{AtomicBool, Ordering};
+}
+
+pub use capabilities::{Capabilities, Support};
 pub use interest::{Interest, Trigger};
 pub use mechanism::{
     Availability, ENVIRONMENT_VARIABLE, Mechanism, ParseMechanismError, Unavailable,

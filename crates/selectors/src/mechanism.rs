@@ -6,6 +6,7 @@ use std::io;
 use std::str::FromStr;
 
 use crate::backend;
+use crate::capabilities::{Capabilities, Support};
 use crate::interest::Trigger;
 
 /// The environment variable that overrides the choice of the mechanism.
@@ -31,12 +32,18 @@ pub const ENVIRONMENT_VARIABLE: &str = "TRUNKLINE_MECHANISM";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Mechanism {
-    /// Linux's `epoll`: a call costs in proportion to what is ready. Level and edge.
+    /// Linux's `epoll`: a call costs in proportion to what is ready. All triggers.
     Epoll,
-    /// POSIX's `poll`: a call costs in proportion to what is registered. Level.
+    /// Linux's `io_uring`: a call costs in proportion to what is ready, and registering and changing need no call of
+    /// their own, because they go with the wait. All triggers
+    /// but the exclusive one. Not the choice unless asked for, because it is faster
+    /// than `epoll` with edge trigger only, and many a sandbox forbids it. When a selector on it is dropped, the kernel
+    /// may interrupt one later call of the same thread (`EINTR`), as a signal would.
+    IoUring,
+    /// POSIX's `poll`: a call costs in proportion to what is registered. Level and one-shot.
     Poll,
-    /// POSIX's `select`: a call costs in proportion to the highest descriptor. Level. Not limited to 1024 here: the
-    /// sets grow.
+    /// POSIX's `select`: a call costs in proportion to the highest descriptor. Level and one-shot. Not limited to 1024
+    /// here: the sets grow.
     Select,
     /// The `kqueue` of macOS and the BSDs. Not implemented yet.
     Kqueue,
@@ -47,6 +54,7 @@ impl Mechanism {
     pub fn all() -> &'static [Mechanism] {
         &[
             Mechanism::Epoll,
+            Mechanism::IoUring,
             Mechanism::Kqueue,
             Mechanism::Poll,
             Mechanism::Select,
@@ -82,11 +90,34 @@ impl Mechanism {
         }
     }
 
-    /// Whether sources can be registered with this trigger.
+    /// Whether sources can be registered with this trigger; [`capabilities`](Mechanism::capabilities) says how.
     pub fn supports(self, trigger: Trigger) -> bool {
-        match trigger {
-            Trigger::Level => true,
-            Trigger::Edge => matches!(self, Mechanism::Epoll | Mechanism::Kqueue),
+        self.support(trigger) != Support::None
+    }
+
+    /// Everything in which this mechanism differs from another for its user.
+    ///
+    /// ```
+    /// use trunkline_selectors::{Mechanism, Support, Trigger};
+    ///
+    /// let poll = Mechanism::Poll.capabilities();
+    /// assert_eq!(poll.support(Trigger::OneShot), Support::Emulated);
+    /// assert_eq!(poll.support(Trigger::Exclusive), Support::None);
+    /// ```
+    pub fn capabilities(self) -> Capabilities {
+        Capabilities::of(self)
+    }
+
+    /// Who does the work of a trigger, mechanism by mechanism.
+    #[allow(clippy::match_same_arms)] // a table
+    pub(crate) fn support(self, trigger: Trigger) -> Support {
+        match (self, trigger) {
+            (Mechanism::Epoll, _) => Support::Kernel,
+            (Mechanism::IoUring | Mechanism::Kqueue, Trigger::Exclusive) => Support::None,
+            (Mechanism::IoUring | Mechanism::Kqueue, _) => Support::Kernel,
+            (Mechanism::Poll | Mechanism::Select, Trigger::Level) => Support::Kernel,
+            (Mechanism::Poll | Mechanism::Select, Trigger::OneShot) => Support::Emulated,
+            (Mechanism::Poll | Mechanism::Select, _) => Support::None,
         }
     }
 
@@ -132,6 +163,7 @@ impl Mechanism {
     fn name(self) -> &'static str {
         match self {
             Mechanism::Epoll => "epoll",
+            Mechanism::IoUring => "io_uring",
             Mechanism::Poll => "poll",
             Mechanism::Select => "select",
             Mechanism::Kqueue => "kqueue",
@@ -283,7 +315,7 @@ mod tests {
         assert_eq!(error.suggestion(), Some(Mechanism::Select));
         assert_eq!(
             error.to_string(),
-            "no mechanism is called \"slect\"; there are epoll, kqueue, poll, select; did you mean \"select\"?"
+            "no mechanism is called \"slect\"; there are epoll, io_uring, kqueue, poll, select; did you mean \"select\"?"
         );
         assert_eq!(
             "iocp and so on"
@@ -340,7 +372,9 @@ mod tests {
         );
         for entry in available {
             assert_eq!(entry.is_available(), entry.mechanism.check().is_ok());
-            assert_eq!(entry.is_available(), entry.mechanism != Mechanism::Kqueue);
+            if entry.mechanism != Mechanism::IoUring {
+                assert_eq!(entry.is_available(), entry.mechanism != Mechanism::Kqueue);
+            }
         }
     }
 }

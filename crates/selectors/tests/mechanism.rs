@@ -6,12 +6,12 @@ use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::process::Command;
 
-use trunkline_selectors::{ENVIRONMENT_VARIABLE, Interest, Mechanism, Selector, Trigger};
+use trunkline_selectors::{ENVIRONMENT_VARIABLE, Interest, Mechanism, Selector, Support, Trigger};
 
 #[test]
 fn names_go_there_and_back() {
     let names: Vec<String> = Mechanism::all().iter().map(ToString::to_string).collect();
-    for name in ["epoll", "poll", "select"] {
+    for name in ["epoll", "io_uring", "poll", "select"] {
         assert!(names.iter().any(|known| known == name), "{names:?}");
     }
     for (name, mechanism) in names.iter().zip(Mechanism::all()) {
@@ -40,6 +40,8 @@ fn the_nearest_name_is_suggested() {
         ("slect", "select"),
         ("selects", "select"),
         ("kqeue", "kqueue"),
+        ("iouring", "io_uring"),
+        ("IO-Uring", "io_uring"),
     ] {
         let error = typed.parse::<Mechanism>().expect_err("no such name");
         let text = error.to_string();
@@ -86,6 +88,9 @@ fn what_is_available_is_listed_best_first_with_reasons() {
 #[test]
 fn linux_has_all_but_kqueue() {
     for &mechanism in Mechanism::all() {
+        if mechanism == Mechanism::IoUring {
+            continue; // a kernel or a sandbox may be without
+        }
         assert_eq!(
             mechanism.check().is_ok(),
             mechanism != Mechanism::Kqueue,
@@ -95,13 +100,36 @@ fn linux_has_all_but_kqueue() {
 }
 
 #[test]
-fn every_mechanism_has_level_and_epoll_has_edge() {
+fn capabilities_say_which_triggers_there_are_and_whose_work_they_are() {
     for &mechanism in Mechanism::all() {
-        assert!(mechanism.supports(Trigger::Level));
+        let capabilities = mechanism.capabilities();
+        for trigger in Trigger::ALL {
+            assert_eq!(
+                mechanism.supports(trigger),
+                capabilities.supports(trigger),
+                "{mechanism} {trigger}"
+            );
+        }
+        assert_ne!(capabilities.level, Support::None, "{mechanism}");
     }
-    assert!(Mechanism::Epoll.supports(Trigger::Edge));
-    assert!(!Mechanism::Poll.supports(Trigger::Edge));
-    assert!(!Mechanism::Select.supports(Trigger::Edge));
+    let triggers = |mechanism: Mechanism| {
+        Trigger::ALL.map(|trigger| mechanism.capabilities().support(trigger))
+    };
+    assert_eq!(triggers(Mechanism::Epoll), [Support::Kernel; 4]);
+    let [level_edge_one_shot @ .., exclusive] = triggers(Mechanism::IoUring);
+    assert_eq!(level_edge_one_shot, [Support::Kernel; 3]);
+    assert_eq!(exclusive, Support::None);
+    for mechanism in [Mechanism::Poll, Mechanism::Select] {
+        assert_eq!(
+            triggers(mechanism),
+            [
+                Support::Kernel,
+                Support::None,
+                Support::Emulated,
+                Support::None
+            ]
+        );
+    }
 }
 
 /// Set in a child process, which then says what it chose.
@@ -143,9 +171,14 @@ fn chosen_with(value: Option<&str>) -> String {
 #[test]
 fn the_environment_overrides_the_choice() {
     assert_eq!(ENVIRONMENT_VARIABLE, "TRUNKLINE_MECHANISM");
-    for name in ["epoll", "poll", "select"] {
+    for name in ["epoll", "io_uring", "poll", "select"] {
+        let mechanism: Mechanism = name.parse().expect("a name");
         let text = chosen_with(Some(name));
-        assert!(text.contains(&format!("chose {name}.")), "{text}");
+        if mechanism.check().is_ok() {
+            assert!(text.contains(&format!("chose {name}.")), "{text}");
+        } else {
+            assert!(text.contains("failed Unsupported"), "{text}");
+        }
     }
 }
 
@@ -193,4 +226,13 @@ fn an_unavailable_mechanism_is_refused_by_name() {
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.to_string().contains("kqueue"), "{error}");
     }
+}
+
+#[test]
+fn selectors_go_from_thread_to_thread_and_the_raw_door_is_shared_by_them() {
+    fn is_sent<T: Send>() {}
+    fn is_shared<T: Send + Sync>() {}
+    is_sent::<Selector<TcpStream, String>>();
+    is_shared::<trunkline_selectors::raw::RawSelector>();
+    is_sent::<trunkline_selectors::raw::Events>();
 }

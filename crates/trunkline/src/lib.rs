@@ -22,12 +22,13 @@ mod remote;
 mod server;
 #[cfg(test)]
 mod simulation;
+pub mod text;
 mod timer;
 
 pub use client::Client;
 pub use codec::{
     ByteOrder, Chunks, Cobs, Codec, Decoded, Delimiter, FixedSize, FrameError, LengthPrefix,
-    LineEnding, Lines, Netstring, Prefix, Unfinished,
+    LineEnding, Lines, Netstring, Prefix, Text, Unfinished,
 };
 pub use connection::Role;
 pub use event_loop::EventLoop;

@@ -8,17 +8,20 @@
 //!   [`Key::NOTHING`].
 //! - `register(descriptor, key, interest, trigger)`: from now on watches the descriptor and reports it by `key`. Errors
 //!   come at once and leave nothing behind. With no interest the descriptor is checked to be open, and not watched.
-//! - `modify(descriptor, key, (old, new), trigger)`: replaces the interest `old`, which is not `new`. After an error the
-//!   descriptor is not watched. A change never reaches another file that has got the descriptor's number where the
-//!   mechanism can tell: an entry that the system forgot is an error, it is not made anew.
+//! - `modify(descriptor, key, (old, new), trigger)`: replaces the interest `old`, which is not `new`, unless it is to
+//!   arm a one-shot again, fired or not, and then neither is empty. After an error the descriptor is not watched. A
+//!   change never reaches another file that has got the descriptor's number where the mechanism can tell: an entry that
+//!   the system forgot is an error, it is not made anew.
 //! - `unregister(descriptor, key, interest)`: stops at once. Never fails: a descriptor that was closed behind our back
 //!   is gone already.
-//! - `holds(descriptor, key, interest, trigger)`: whether the mechanism still watches the file it was told to. False
-//!   only if it is sure that the descriptor was closed in the meantime.
+//! - `holds(descriptor, key, interest)`: whether the mechanism still watches the file it was told to, and nothing
+//!   changes by asking. False only if it is sure that the descriptor was closed in the meantime.
+//! - `has_fired(key)`: whether this is a one-shot that was in a batch and was not armed again. Asked only of mechanisms
+//!   that may report strays.
 //! - `may_report_strays()`: whether the system may go on reporting keys that were unregistered, because it does not let
 //!   go of them; a new set is the only cure.
-//! - `wait(timeout)`: waits and collects a batch; says how many entries it has, the waker's included. May end early
-//!   with none. `EINTR` is returned as it is; the selector keeps the deadline. Allocates nothing.
+//! - `wait(timeout)`: waits and collects a batch; says how many entries it has, the waker's included. A one-shot that is
+//!   in the batch is not watched any more, and one that is not still is. May end early with none. `EINTR` is returned as it is; the selector keeps the deadline. Allocates nothing.
 //! - `saw_waker()`: whether the waker's descriptor is in the batch.
 //! - `next()`: the next entry of the batch, as the system's [`Flags`]. May give the waker's, whose key names nothing.
 //!
@@ -33,6 +36,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFlags, Timespec, eventfd};
+use rustix::io::Errno;
 
 use crate::interest::{Interest, Trigger};
 use crate::mechanism::Mechanism;
@@ -43,7 +47,10 @@ use crate::slab::Key;
 compile_error!("trunkline-selectors runs on Linux only so far; kqueue and Windows are to come");
 
 mod epoll;
+mod one_shots;
 // All have the same functions, also where a table in memory refuses nothing and knows nothing but numbers.
+#[allow(clippy::unnecessary_wraps, clippy::unused_self)]
+mod io_uring;
 #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
 mod poll;
 #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
@@ -52,13 +59,29 @@ mod select;
 mod tests;
 
 /// How many entries a batch has at most, but for those that never block.
-const BATCH: usize = 1024;
+pub(crate) const BATCH: usize = 1024;
+
+/// The waker's token, where a mechanism carries a number for each descriptor: that of the key that names nothing.
+pub(crate) const WAKER: u64 = Key::NOTHING.to_bits();
+
+/// The mechanisms whose kernel takes registrations from one thread while another waits, and what they report: for the
+/// raw door, which brings a table of its own to the others.
+pub(crate) use epoll::set::{Entries, Set as Native};
+
+/// The set of a mechanism that is one of those.
+pub(crate) fn native(mechanism: Mechanism, waker: BorrowedFd<'_>) -> io::Result<Option<Native>> {
+    match mechanism {
+        Mechanism::Epoll => Native::new(waker).map(Some),
+        _ => Ok(None),
+    }
+}
 
 /// The mechanism in use. Its tag has a byte of its own: the compiler's choice, hidden in the first variant's fields,
 /// takes seven instructions to read.
 #[repr(u8)]
 pub(crate) enum Backend {
     Epoll(epoll::Epoll),
+    IoUring(Box<io_uring::IoUring>),
     Poll(poll::Poll),
     Select(select::Select),
 }
@@ -68,6 +91,7 @@ macro_rules! dispatch {
     ($backend:expr, $mechanism:ident => $call:expr) => {
         match $backend {
             Backend::Epoll($mechanism) => $call,
+            Backend::IoUring($mechanism) => $call,
             Backend::Poll($mechanism) => $call,
             Backend::Select($mechanism) => $call,
         }
@@ -78,6 +102,9 @@ impl Backend {
     pub(crate) fn new(mechanism: Mechanism, waker: BorrowedFd<'_>) -> io::Result<Backend> {
         match mechanism {
             Mechanism::Epoll => epoll::Epoll::new(waker).map(Backend::Epoll),
+            Mechanism::IoUring => io_uring::IoUring::new(waker)
+                .map(|io_uring| Backend::IoUring(Box::new(io_uring)))
+                .map_err(|error| mechanism.check().err().map_or(error, Into::into)),
             Mechanism::Poll => Ok(Backend::Poll(poll::Poll::new(waker))),
             Mechanism::Select => Ok(Backend::Select(select::Select::new(waker))),
             Mechanism::Kqueue => Err(mechanism
@@ -111,14 +138,12 @@ impl Backend {
         dispatch!(self, mechanism => mechanism.unregister(descriptor, key, interest));
     }
 
-    pub(crate) fn holds(
-        &self,
-        descriptor: RawFd,
-        key: Key,
-        interest: Interest,
-        trigger: Trigger,
-    ) -> bool {
-        dispatch!(self, mechanism => mechanism.holds(descriptor, key, interest, trigger))
+    pub(crate) fn holds(&self, descriptor: RawFd, key: Key, interest: Interest) -> bool {
+        dispatch!(self, mechanism => mechanism.holds(descriptor, key, interest))
+    }
+
+    pub(crate) fn has_fired(&self, key: Key) -> bool {
+        dispatch!(self, mechanism => mechanism.has_fired(key))
     }
 
     #[inline]
@@ -162,9 +187,18 @@ impl Backend {
 /// Why a mechanism does not work here.
 pub(crate) fn check(mechanism: Mechanism) -> Result<(), String> {
     match mechanism {
-        Mechanism::Epoll => epoll::check().map_err(|error| error.to_string()),
+        Mechanism::Epoll => epoll::set::check().map_err(|error| error.to_string()),
+        Mechanism::IoUring => io_uring::check(),
         Mechanism::Poll | Mechanism::Select => Ok(()),
         Mechanism::Kqueue => Err("kqueue belongs to macOS and the BSDs, this is Linux".to_owned()),
+    }
+}
+
+/// Whether a wait of this mechanism takes nanoseconds here: it is tried where it depends on the kernel.
+pub(crate) fn takes_nanoseconds(mechanism: Mechanism) -> bool {
+    match mechanism {
+        Mechanism::Epoll => epoll::set::takes_nanoseconds(),
+        Mechanism::IoUring | Mechanism::Poll | Mechanism::Select | Mechanism::Kqueue => true,
     }
 }
 
@@ -194,6 +228,22 @@ impl Flags {
             flags |= Flags::PRIORITY;
         }
         Flags(flags)
+    }
+
+    /// What of it an interest would have brought.
+    pub(crate) fn asked_by(self, interest: Interest) -> Flags {
+        let unasked = Flags::ERROR | Flags::HANG_UP | Flags::INVALID;
+        Flags(self.0 & (Flags::asking(interest).0 | unasked))
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// What a mechanism would report of a descriptor whose registration it refused.
+    pub(crate) fn refused(error: &io::Error) -> Flags {
+        let closed = error.raw_os_error() == Some(Errno::BADF.raw_os_error());
+        Flags(if closed { Flags::INVALID } else { Flags::ERROR })
     }
 
     fn poll(self) -> PollFlags {
@@ -270,8 +320,8 @@ impl Signal {
         loop {
             match rustix::io::write(&self.0, &1_u64.to_ne_bytes()) {
                 // A counter that is full is as raised as can be.
-                Ok(_) | Err(rustix::io::Errno::AGAIN) => return Ok(()),
-                Err(rustix::io::Errno::INTR) => {}
+                Ok(_) | Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -304,14 +354,30 @@ fn descriptor_at(index: usize) -> RawFd {
 /// A descriptor by its number.
 fn borrow(descriptor: RawFd) -> BorrowedFd<'static> {
     // SAFETY: the number is that of a source the selector owns (or that is lent to it), taken from `AsFd` and so not
-    // -1. The selector unregisters it before it gives the source back. If somebody closed it all the same, by unsafe
+    // -1, or one that came through the raw door, which refuses negative ones and has the caller promise that it stays
+    // open. The selector unregisters it before it gives the source back. If somebody closed it all the same, by unsafe
     // means, the number is used only to name it to `epoll_ctl`, `poll`, `select` and `fcntl(F_GETFD)`, which answer
     // with an error, and which read and write nothing through it.
     unsafe { BorrowedFd::borrow_raw(descriptor) }
 }
 
+/// "It is registered already", as `epoll` says it.
+pub(crate) fn exists() -> io::Error {
+    Errno::EXIST.into()
+}
+
+/// "It is not registered", as `epoll` says it.
+pub(crate) fn not_found() -> io::Error {
+    Errno::NOENT.into()
+}
+
+/// "Not an open descriptor".
+pub(crate) fn not_open() -> io::Error {
+    Errno::BADF.into()
+}
+
 /// Says whether a descriptor is open, for mechanisms that would say so only at the next wait.
-fn check_open(descriptor: RawFd) -> io::Result<()> {
+pub(crate) fn check_open(descriptor: RawFd) -> io::Result<()> {
     rustix::io::fcntl_getfd(borrow(descriptor))?;
     Ok(())
 }

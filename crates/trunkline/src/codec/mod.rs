@@ -21,7 +21,10 @@
 //! longer frame as soon as it can be known: at the limit where a mark ends the frame, at the header where
 //! a number announces it. What is sent has no limit: the receiver sets his own.
 
+use std::error::Error;
 use std::fmt;
+
+use crate::text::TextError;
 
 mod chunks;
 mod cobs;
@@ -33,6 +36,7 @@ mod mark;
 mod netstring;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use chunks::Chunks;
 pub use cobs::Cobs;
@@ -41,6 +45,7 @@ pub use fixed_size::FixedSize;
 pub use length_prefix::{ByteOrder, LengthPrefix, Prefix};
 pub use lines::{LineEnding, Lines};
 pub use netstring::Netstring;
+pub use text::Text;
 
 /// The limit on one frame unless said otherwise, in bytes.
 pub const DEFAULT_FRAME_BYTES_MAX: usize = 64 * 1024;
@@ -53,6 +58,9 @@ pub trait Codec: Clone {
         Self: 'a;
     /// What is sent.
     type Message: ?Sized;
+    /// Whether a frame is but a piece, cut wherever the network cut: what begins in one may end in the next.
+    /// [`Text`] then keeps the beginning of a character for the next piece.
+    const PIECES: bool = false;
 
     /// Looks for a frame at the front of `input`: all bytes received and not yet consumed.
     ///
@@ -137,6 +145,8 @@ pub enum FrameError {
     ContainsMark,
     /// The stream ended inside a frame.
     Unfinished,
+    /// The frame is no text, or the message cannot be written in the encoding of [`Text`].
+    Text(TextError),
 }
 
 impl fmt::Display for FrameError {
@@ -156,11 +166,19 @@ impl fmt::Display for FrameError {
                 formatter.write_str("message contains the mark that ends a message")
             }
             Self::Unfinished => formatter.write_str("stream ended inside a frame"),
+            // The error is transparent: its own cause would be the same words again.
+            Self::Text(error) => error.fmt(formatter),
         }
     }
 }
 
-impl std::error::Error for FrameError {}
+impl Error for FrameError {}
+
+impl From<TextError> for FrameError {
+    fn from(error: TextError) -> Self {
+        Self::Text(error)
+    }
+}
 
 /// Tells the tests how many bytes a codec has just looked at. Costs nothing outside of them.
 #[inline]
