@@ -68,7 +68,8 @@ pub(crate) struct Core<C> {
     pub(crate) to_connect: Vec<ToConnect>,
     pub(crate) close_listeners: bool,
     pub(crate) stopping: Stopping,
-    /// Something was asked of the loop as a whole: to connect, to close listeners, to stop.
+    /// Something was asked of the loop as a whole: to connect, to close listeners, to stop, to come back soon to those
+    /// that are touched.
     pub(crate) asked: bool,
     /// The clock, as it stood when it was first asked for in this turn.
     pub(crate) clock: Reading,

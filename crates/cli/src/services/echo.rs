@@ -32,6 +32,7 @@ where
         Some(())
     }
 
+    #[inline]
     fn frame(&mut self, (): &mut (), io: &mut Io<'_, Self>, bytes: Frame<'_, Self>) -> Flow {
         after(io.send(bytes))
     }

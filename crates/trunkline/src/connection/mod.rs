@@ -58,10 +58,10 @@ impl Connection {
         }
     }
 
-    /// Is there nothing to do but to read, hand over and write?
+    /// Do bytes wait in it, to be written or to become a frame?
     #[inline]
-    pub(crate) fn is_plain(&self) -> bool {
-        self.facts.is_plain() && self.outbound.is_empty() && self.inbound.is_empty()
+    pub(crate) fn holds_bytes(&self) -> bool {
+        !self.outbound.is_empty() || !self.inbound.is_empty()
     }
 
     /// Is there something to write, and room for it?

@@ -66,6 +66,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     }
 
     /// Accepts what waits, within the budget; level-triggered, a listener reports the rest next turn.
+    #[inline(never)]
     pub(super) fn accept_from(&mut self, index: usize) {
         let budget = self.core.options.accept_budget.max(1);
         self.accept_at_most(index, budget);

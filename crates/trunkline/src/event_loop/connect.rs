@@ -56,8 +56,10 @@ struct Attempt {
 
 impl<H: Handler, N: Network> EventLoop<H, N> {
     /// Makes the sockets of the connections that were asked for.
+    #[inline(never)]
     pub(super) fn make_connections(&mut self) {
         self.core.asked = self.core.close_listeners
+            || !self.core.touched.is_empty()
             || matches!(self.core.stopping, Stopping::Asked | Stopping::Killed);
         for ToConnect { id, addresses } in std::mem::take(&mut self.core.to_connect) {
             if !self.core.connections.contains(id.0) {

@@ -54,6 +54,8 @@ pub struct EventLoop<H: Handler, N: Network = Kernel> {
     addresses: Vec<SocketAddr>,
     /// Connections of ours that are tried at several addresses.
     races: Races,
+    /// Events of tokens below this are connections' that may go the usual way.
+    usual_below: u64,
     /// Connections with more to do than the last turn's budget allowed.
     again: VecDeque<ConnectionId>,
     /// An empty list to swap with the core's, so that looking after the touched allocates nothing.
@@ -82,6 +84,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             retry_accept: None,
             addresses: Vec::new(),
             races: Races::default(),
+            usual_below: connect::FIRST_ATTEMPT,
             again: VecDeque::new(),
             touched: Vec::new(),
             buffer,
@@ -182,10 +185,17 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     }
 
     fn timeout(&mut self, wait_max: Option<Duration>) -> Option<Duration> {
-        let work_waits = !self.again.is_empty() || !self.core.touched.is_empty();
-        if work_waits {
+        if !self.again.is_empty() {
             return Some(Duration::ZERO);
         }
+        if self.core.timers.is_empty() {
+            return wait_max;
+        }
+        self.time_to_next_timer(wait_max)
+    }
+
+    #[inline(never)]
+    fn time_to_next_timer(&mut self, wait_max: Option<Duration>) -> Option<Duration> {
         let Some(deadline) = self.core.timers.next_deadline() else {
             return wait_max;
         };
@@ -196,20 +206,27 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     #[inline(always)]
     fn dispatch(&mut self, event: Event) {
-        if event.token.0 >= connect::FIRST_ATTEMPT {
+        if event.token.0 >= self.usual_below {
             self.dispatch_unusual(event);
             return;
         }
         self.ready(connection_id(event.token), event.readiness);
     }
 
-    /// An event of a listener, or of a socket that is one of several to connect for the same connection.
+    /// An event of a listener, or of a socket that is one of several to connect for the same connection; while the loop
+    /// drains, any event, for then no connection is usual.
     #[inline(never)]
     fn dispatch_unusual(&mut self, event: Event) {
         if let Some(index) = event.token.0.checked_sub(accept::FIRST_LISTENER) {
             self.accept_from(index as usize);
-        } else {
+        } else if event.token.0 >= connect::FIRST_ATTEMPT {
             self.attempt_ready(event);
+        } else {
+            let id = connection_id(event.token);
+            if let Some(connection) = self.core.connections.get_mut(id.0) {
+                connection.facts.report(event.readiness);
+                self.serve(id);
+            }
         }
     }
 
@@ -227,6 +244,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         }
     }
 
+    #[inline(never)]
     fn take_messages(&mut self) {
         for message in self.remote.take() {
             let mut io = Io {
@@ -237,6 +255,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         }
     }
 
+    #[inline(never)]
     fn fire_timers(&mut self) {
         // Timers set from here on are due after `now`, so this ends.
         while let Some((timer_id, due)) = self.next_due() {
@@ -276,6 +295,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     }
 
     /// Looks after every connection that callbacks have touched, their own turns apart.
+    #[inline(never)]
     fn settle_touched(&mut self) {
         // A callback that settling itself calls may touch more; the rounds are bounded, so that two
         // connections that keep touching each other cannot keep the loop from the others.
@@ -290,6 +310,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             }
             self.touched = touched;
         }
+        // Those that are left come next turn, which must not wait for it.
+        self.core.asked = true;
     }
 
     fn session(&mut self, id: ConnectionId) -> Option<&mut Session<H>> {

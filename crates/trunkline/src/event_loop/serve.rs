@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::ops::Range;
 
 use super::{EventLoop, Session};
-use crate::codec::{Codec, Decoded, FrameError};
+use crate::codec::{Codec, Decoded};
 use crate::connection::{Connection, Facts, Phase};
 use crate::core::Core;
 use crate::handler::{Cause, Flow, Handler};
@@ -14,13 +14,12 @@ use crate::net::Operation;
 use crate::network::Network;
 
 /// Why handing over frames came to a halt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Halt {
-    /// What is left is not yet a whole frame.
+    /// What is left is not a whole frame: not yet, or it is none at all and the connection is closing.
     Incomplete,
     /// The handler, the watermark or the budget said stop: there may be more frames.
     Stopped,
-    /// What is left is no frame.
-    Bad(FrameError),
 }
 
 /// What a connection may still use up in its turn.
@@ -99,9 +98,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         }
         let (handler, core) = (&mut self.handler, &mut self.core);
         let input = &self.buffer[..count];
-        let (used, halt) = hand_over(handler, core, session, id, input, &mut left.frames);
-        let frames_wait = matches!(halt, Halt::Stopped);
-        self.keep_the_rest(id, used..count, &halt);
+        let (used, halt) = hand_over_here(handler, core, session, id, input, &mut left.frames);
+        let frames_wait = halt == Halt::Stopped;
+        self.keep_the_rest(id, used..count, halt);
         (frames_wait || !emptied) && left.take(count)
     }
 
@@ -166,17 +165,14 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     }
 
     /// Keeps the bytes just read that were not handed over.
-    pub(super) fn keep_the_rest(&mut self, id: ConnectionId, rest: Range<usize>, halt: &Halt) {
+    pub(super) fn keep_the_rest(&mut self, id: ConnectionId, rest: Range<usize>, halt: Halt) {
         if let Some(connection) = self.core.connections.get_mut(id.0)
             && !rest.is_empty()
         {
             if !planted(Mutant::PartialFrameLost) {
                 connection.inbound.extend(&self.buffer[rest]);
             }
-            connection.set_unexamined(matches!(halt, Halt::Stopped));
-        }
-        if let Halt::Bad(error) = *halt {
-            self.core.close(id, Some(Cause::BadFrame(error)));
+            connection.set_unexamined(halt == Halt::Stopped);
         }
     }
 
@@ -190,7 +186,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         };
         // Taken out while the frames borrow from it: the handler gets the core at the same time.
         let mut inbound = std::mem::take(&mut connection.inbound);
-        let (consumed, halt) = hand_over(
+        let (consumed, halt) = hand_over_here(
             &mut self.handler,
             &mut self.core,
             session,
@@ -201,10 +197,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         inbound.consume(consumed);
         if let Some(connection) = self.core.connections.get_mut(id.0) {
             connection.inbound = inbound;
-            connection.set_unexamined(matches!(halt, Halt::Stopped));
-        }
-        if let Halt::Bad(error) = halt {
-            self.core.close(id, Some(Cause::BadFrame(error)));
+            connection.set_unexamined(halt == Halt::Stopped);
         }
     }
 
@@ -265,6 +258,19 @@ fn took_all(connection: &mut Connection, count: usize, room: usize) -> bool {
     all
 }
 
+/// `hand_over`, once for all of this file: the handler's code is copied into the usual way alone.
+#[inline(never)]
+fn hand_over_here<H: Handler>(
+    handler: &mut H,
+    core: &mut Core<H::Codec>,
+    session: &mut Session<H>,
+    id: ConnectionId,
+    input: &[u8],
+    frames_left: &mut usize,
+) -> (usize, Halt) {
+    hand_over(handler, core, session, id, input, frames_left)
+}
+
 /// Hands over frames from the front of `input`, at least one of them if there is one, until something says stop;
 /// says how much was used up.
 #[inline(always)]
@@ -284,7 +290,10 @@ pub(super) fn hand_over<H: Handler>(
         let (frame, consumed) = match session.decoder.decode(&input[used..]) {
             Ok(Decoded::Frame { frame, consumed }) => (frame, consumed),
             Ok(Decoded::Incomplete) => return (used, Halt::Incomplete),
-            Err(error) => return (used, Halt::Bad(error)),
+            Err(error) => {
+                core.close(id, Some(Cause::BadFrame(error)));
+                return (used, Halt::Incomplete);
+            }
         };
         used += consumed;
         *frames_left = frames_left.saturating_sub(1);

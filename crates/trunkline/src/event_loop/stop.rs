@@ -18,13 +18,14 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     }
 
     /// Does what other threads, or callbacks, have asked of the loop as a whole.
+    #[inline(never)]
     pub(super) fn follow_wishes(&mut self) {
         match self.remote.wished() {
             Wish::Run => {}
             Wish::Stop => self.core.stop(),
             Wish::Kill => self.core.kill(),
         }
-        self.core.asked = !self.core.to_connect.is_empty();
+        self.core.asked = !self.core.to_connect.is_empty() || !self.core.touched.is_empty();
         if self.core.close_listeners {
             self.core.close_listeners = false;
             self.close_listeners();
@@ -40,6 +41,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     /// and gives every connection a last turn; the idle ones close at its end, the others when they are done.
     fn begin_drain(&mut self) {
         self.core.stopping = Stopping::Draining;
+        self.usual_below = 0;
         for index in 0..self.listener_count() {
             // The backlog is bounded, and so is this.
             self.accept_at_most(index, self.core.options.backlog as usize + 1);

@@ -10,7 +10,6 @@ use std::ops::Range;
 use super::EventLoop;
 use super::serve::{Halt, hand_over};
 use crate::connection::Facts;
-use crate::core::Stopping;
 use crate::handler::Handler;
 use crate::io::ConnectionId;
 use crate::net::Operation;
@@ -24,16 +23,22 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             return;
         };
         connection.facts.report(readiness);
-        if !connection.is_plain() {
+        if !connection.facts.is_plain() || connection.holds_bytes() {
             return self.serve(id);
         }
         let socket = connection.socket;
         let buffer = &mut self.buffer[..];
         let count = match self.network.read(socket, buffer) {
-            // A short read has emptied the socket: the read that would only say so is saved.
-            Ok(count @ 1..) if count < buffer.len() => count,
-            outcome => return self.serve_after_read(id, outcome),
+            Ok(count) => count,
+            Err(error) => return self.serve_after_read(id, Err(error)),
         };
+        // A short read has emptied the socket: the read that would only say so is saved.
+        if count >= buffer.len() {
+            return self.serve_after_full_read(id, count);
+        }
+        if count == 0 {
+            return self.serve_after_end(id);
+        }
         connection.facts.clear(Facts::READABLE);
         self.core.stats.bytes_in += count as u64;
         let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
@@ -44,8 +49,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let input = &buffer[..count];
         let mut frames_left = core.options.frame_budget;
         let (used, halt) = hand_over(handler, core, session, id, input, &mut frames_left);
-        if used < count || !self.core.is_serving(id) || self.core.stopping != Stopping::No {
-            return self.end_unusually(id, used..count, &halt);
+        if used < count || !self.core.is_serving(id) {
+            return self.end_unusually(id, used..count, halt);
         }
         if !self.core.cork.is_empty() {
             match self.network.write(socket, &[IoSlice::new(&self.core.cork)]) {
@@ -59,9 +64,19 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         self.core.serving = ConnectionId::nobody();
     }
 
+    #[inline(never)]
+    fn serve_after_full_read(&mut self, id: ConnectionId, count: usize) {
+        self.serve_after_read(id, Ok(count));
+    }
+
+    #[inline(never)]
+    fn serve_after_end(&mut self, id: ConnectionId) {
+        self.serve_after_read(id, Ok(0));
+    }
+
     /// The callbacks asked for more than to send, or there are bytes that they did not get.
     #[inline(never)]
-    fn end_unusually(&mut self, id: ConnectionId, rest: Range<usize>, halt: &Halt) {
+    fn end_unusually(&mut self, id: ConnectionId, rest: Range<usize>, halt: Halt) {
         if self.core.is_serving(id) {
             self.core.pull_cork();
         }

@@ -121,7 +121,10 @@ impl Set {
     ) -> io::Result<()> {
         let timeout = timeout.map(timespec);
         let room = rustix::buffer::spare_capacity(&mut entries.0);
-        Ok(epoll::wait(&self.kernel, room, timeout.as_ref()).map(drop)?)
+        match epoll::wait(&self.kernel, room, timeout.as_ref()) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// `epoll_pwait2`, by its number: old C libraries do not have it.
