@@ -223,6 +223,18 @@ fn a_character_that_cannot_be_written_changes_nothing() {
     assert!(bytes.ends_with(b"abcde"));
 }
 
+#[test]
+fn what_fuzzing_found_is_what_the_naive_decoder_makes_of_it() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/text");
+    let mut streams = 0;
+    for entry in std::fs::read_dir(corpus).expect("the corpus") {
+        let path = entry.expect("a file of the corpus").path();
+        naive::compare(&std::fs::read(path).expect("a file of the corpus"));
+        streams += 1;
+    }
+    assert!(streams > 0, "the corpus is empty");
+}
+
 fn any_encoding() -> impl Strategy<Value = Encoding> {
     prop::sample::select(Encoding::all().collect::<Vec<_>>())
 }

@@ -1,6 +1,9 @@
 //! Text in frames: the codec `Text` over other codecs.
 
-use trunkline::codec::{Chunks, Codec, Decoded, Delimiter, FrameError, Lines, Text};
+use trunkline::codec::{
+    Chunks, Cobs, Codec, Decoded, Delimiter, FrameError, LengthPrefix, Lines, Netstring, Prefix,
+    Text,
+};
 use trunkline::text::{DecodePolicy, EncodePolicy, Encoding};
 
 use crate::samples::SAMPLES;
@@ -65,6 +68,32 @@ fn no_cut_matters_in_any_script() {
             assert_eq!(receive(&codec, stream.chunks(1)), expected);
         }
     }
+}
+
+/// Sends every sample through `codec` over the given frames, one byte at a time.
+fn assert_every_script_passes<C>(frames: &C)
+where
+    C: 'static + for<'a> Codec<Frame<'a> = &'a [u8], Message = [u8]>,
+{
+    for (script, sample) in SAMPLES {
+        for encoding in Encoding::all() {
+            let codec = Text::new(frames.clone(), encoding);
+            let Ok(stream) = encoded(&codec, sample) else {
+                continue;
+            };
+            let received = receive(&codec, stream.chunks(1));
+            let received = received.expect("what is sent arrives");
+            assert_eq!(received, [*sample], "{script} in {encoding}");
+        }
+    }
+}
+
+#[test]
+fn every_script_passes_through_frames_that_look_for_no_mark() {
+    assert_every_script_passes(&LengthPrefix::new(Prefix::U16));
+    assert_every_script_passes(&Netstring::new());
+    assert_every_script_passes(&Cobs::new());
+    assert_every_script_passes(&Delimiter::new("\x1e\x1d\x1e"));
 }
 
 #[test]
