@@ -43,6 +43,7 @@ Examples:
   trunkline serve echo :7000 rooms :7001 :7002
   trunkline serve --mechanism poll ack 0.0.0.0:7000
   trunkline serve ack :7000 --frame length:u32 --frame-limit 1MiB
+  trunkline serve rooms :7000 --encoding cp1252 --errors replace
 
 Framings:
   none             no messages, only bytes as they come
@@ -75,6 +76,16 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64KiB", allow_negative_numbers = true)]
     pub(crate) frame_limit: usize,
 
+    /// What the bytes on the wire are: UTF-8, latin1, cp1252, utf-16, sjis, cp037 and many others (for ack, greet and
+    /// rooms, which are UTF-8 unless given).
+    #[arg(long, value_name = "NAME")]
+    pub(crate) encoding: Option<String>,
+
+    /// What to do with bytes that are no text, and with characters that the encoding lacks: strict, replace, ignore,
+    /// backslashreplace, or (for characters) xmlcharrefreplace.
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) errors: Option<String>,
+
     /// Say on standard error when a connection opens and how it ends.
     #[arg(short, long)]
     pub(crate) verbose: bool,
@@ -90,6 +101,7 @@ Examples:
   printf 'hello\\n' | trunkline connect :10001
   trunkline connect localhost:7001 localhost:7002
   printf 'hello\\n' | trunkline connect :7000 --frame length:u32
+  printf 'caf\\u00e9\\n' | trunkline connect :7000 --encoding latin1
 
 With --frame each line of standard input is a message, and each message that comes is shown as a line.
 `trunkline serve --help` lists the framings.")]
@@ -109,6 +121,16 @@ pub(crate) struct ConnectArguments {
     /// The most bytes that a received message may have, such as 500, 10k or 64KiB.
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64KiB", allow_negative_numbers = true)]
     pub(crate) frame_limit: usize,
+
+    /// What the bytes on the wire are: UTF-8, latin1, cp1252, utf-16, sjis, cp037 and many others (standard input and
+    /// output are UTF-8; unless given, bytes pass as they are).
+    #[arg(long, value_name = "NAME")]
+    pub(crate) encoding: Option<String>,
+
+    /// What to do with bytes that are no text, and with characters that the encoding lacks: strict, replace, ignore,
+    /// backslashreplace, or (for characters) xmlcharrefreplace.
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) errors: Option<String>,
 }
 
 impl Arguments {

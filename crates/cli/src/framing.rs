@@ -85,6 +85,11 @@ impl Framing {
         !matches!(self, Self::Chunks(_))
     }
 
+    /// Whether messages end at bytes that a message's own bytes could be taken for.
+    pub(crate) fn looks_for_marks(&self) -> bool {
+        matches!(self, Self::Lines(_) | Self::Mark(_))
+    }
+
     /// The most bytes that framing adds to a message, but for one in 254 of [`Cobs`].
     pub(crate) fn overhead_bytes_max(&self) -> usize {
         let mut empty = Vec::new();

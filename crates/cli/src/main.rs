@@ -12,6 +12,7 @@ mod arguments;
 mod chatter;
 mod connect;
 mod descriptors;
+mod encoding;
 mod ending;
 mod failure;
 mod framing;

@@ -353,3 +353,64 @@ fn s16_no_failure_is_no_failure() {
     assert_eq!(said, expected);
     server.end();
 }
+
+/// Sends bytes piece by piece, finishes our side, and gives all that comes back.
+fn exchange(server: &Program, pieces: &[&[u8]]) -> Vec<u8> {
+    let mut stream = connect(server);
+    for piece in pieces {
+        stream.write_all(piece).expect("the server reads");
+    }
+    stream.shutdown(Shutdown::Write).expect("connected");
+    let mut answer = Vec::new();
+    // Whether this ends in order or with a reset is not the matter here.
+    let _ = stream.read_to_end(&mut answer);
+    answer
+}
+
+#[test]
+fn s17_a_character_is_turned_round_in_every_encoding() {
+    type Case = (&'static str, &'static [&'static [u8]], &'static [u8]);
+    const CASES: [Case; 5] = [
+        (
+            "utf-8",
+            &[b"\x05a\xc3", b"\xa9", b"\xc3", b"\xb6"],
+            b"\x05\xc3\xb6\xc3\xa9a",
+        ),
+        ("latin1", &[b"\x03a\xe9", b"\xf6"], b"\x03\xf6\xe9a"),
+        ("cp1252", &[b"\x025\x80"], b"\x02\x805"),
+        ("utf-16le", &[b"\x04a", b"\0\x0a\x0a"], b"\x04\x0a\x0aa\0"),
+        ("cp037", &[b"\x02\xc8\xc9"], b"\x02\xc9\xc8"),
+    ];
+    for (encoding, pieces, expected) in CASES {
+        let server = Program::serve("sandwich", &[encoding, "strict", "1"]);
+        assert_eq!(exchange(&server, pieces), expected, "{encoding}");
+        server.end();
+    }
+}
+
+#[test]
+fn s17_what_is_no_text_is_refused_or_passes_as_the_policy_says() {
+    let bad: &[&[u8]] = &[b"\x02a\xff"];
+    let strict = Program::serve("sandwich", &["utf-8", "strict", "1"]);
+    assert_eq!(exchange(&strict, bad), b"");
+    let said = strict.end();
+    assert!(
+        said.contains("closed: byte FF at offset 1 is not UTF-8"),
+        "{said}"
+    );
+    for (policy, answer) in [
+        ("replace", "\x04\u{fffd}a"),
+        ("ignore", "\x01a"),
+        ("backslashreplace", "\x05ffx\\a"),
+    ] {
+        let server = Program::serve("sandwich", &["utf-8", policy, "1"]);
+        assert_eq!(exchange(&server, bad), answer.as_bytes(), "{policy}");
+        server.end();
+    }
+}
+
+#[test]
+fn s17_an_encoding_is_never_guessed() {
+    let said = Program::run("sandwich", &["127.0.0.1:0", "latn1"], "").fail();
+    assert!(said.contains("latin1"), "{said}");
+}

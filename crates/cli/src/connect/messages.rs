@@ -1,15 +1,16 @@
 //! Lines of standard input as messages, for servers that are talked to in frames.
 
-use trunkline::{Codec, Decoded, FrameError, Lines};
+use trunkline::{Codec, Decoded, Delimiter, FrameError, Lines, Unfinished};
 
 use super::input::CHUNK_BYTES_MAX;
+use crate::framing::Framing;
 
 /// A line of standard input longer than this is refused, so that a line without an end costs no memory.
 const LINE_BYTES_MAX: usize = 8 * CHUNK_BYTES_MAX;
 
 /// Cuts chunks into lines, and counts them.
 pub(crate) struct Messages {
-    lines: Lines,
+    lines: Framing,
     /// The beginning of a line.
     pending: Vec<u8>,
     /// Lines taken so far.
@@ -17,9 +18,22 @@ pub(crate) struct Messages {
 }
 
 impl Messages {
+    /// Lines without their ends.
     pub(crate) fn new() -> Self {
+        Self::of(Framing::Lines(Lines::new().limit(LINE_BYTES_MAX)))
+    }
+
+    /// Lines with their ends: all that comes, only not cut inside a line.
+    pub(crate) fn with_ends() -> Self {
+        let lines = Delimiter::new("\n")
+            .keep_mark(true)
+            .unfinished(Unfinished::Deliver);
+        Self::of(Framing::Mark(lines.limit(LINE_BYTES_MAX)))
+    }
+
+    fn of(lines: Framing) -> Self {
         Self {
-            lines: Lines::new().limit(LINE_BYTES_MAX),
+            lines,
             pending: Vec::new(),
             count: 0,
         }

@@ -11,6 +11,7 @@ use trunkline::network::kernel::Kernel;
 use trunkline::{Chunks, Error, EventLoop, Mechanism, Operation, Options};
 
 use crate::arguments::ConnectArguments;
+use crate::encoding::Edge;
 use crate::failure::Failure;
 use crate::framing::Framing;
 use crate::mechanism;
@@ -23,6 +24,12 @@ mod talker;
 use output::Output;
 use talker::Talker;
 
+/// The most bytes that one byte of UTF-8 becomes: in UTF-32, or as the number of a character.
+const ENCODED_BYTES_MAX: usize = 4;
+
+/// The most bytes that an encoding writes before a text.
+const MARK_BYTES_MAX: usize = 4;
+
 /// Talks until every server has closed.
 pub(crate) fn run(arguments: &ConnectArguments) -> Result<ExitCode, Failure> {
     let mechanism = mechanism::choose(arguments.mechanism.as_deref())?;
@@ -34,9 +41,16 @@ pub(crate) fn run(arguments: &ConnectArguments) -> Result<ExitCode, Failure> {
         Some(frame) => Framing::named(frame, arguments.frame_limit)?,
         None => Framing::Chunks(Chunks::new()),
     };
-    let options = options(&framing);
+    let text = arguments.encoding.is_some() || arguments.errors.is_some();
+    let edge = Edge::named(arguments.encoding.as_deref(), arguments.errors.as_deref())?;
+    // Where neither was asked for, bytes pass as they are.
+    let edge = text.then_some(edge);
+    if let Some(edge) = edge {
+        edge.check(&framing)?;
+    }
+    let options = options(&framing, edge.is_some());
     let output = Output::new(targets.len() > 1, framing.has_messages());
-    let talker = Talker::new(targets.len(), output, framing);
+    let talker = Talker::new(targets.len(), output, framing, edge);
     let mut client = EventLoop::over(kernel(mechanism)?, talker, options);
     for addresses in &targets {
         client.connect_any(addresses);
@@ -50,14 +64,16 @@ fn kernel(mechanism: Option<Mechanism>) -> Result<Kernel, Error> {
     made.map_err(|error| Error::new(Operation::Start, None, error))
 }
 
-fn options(framing: &Framing) -> Options {
+fn options(framing: &Framing, text: bool) -> Options {
     // A chunk may be nothing but the ends of empty lines, each of them a message.
-    let framing_bytes_max = (input::CHUNK_BYTES_MAX + 1) * framing.overhead_bytes_max();
+    let overhead = framing.overhead_bytes_max() + if text { MARK_BYTES_MAX } else { 0 };
+    let framing_bytes_max = (input::CHUNK_BYTES_MAX + 1) * overhead;
+    let growth = if text { ENCODED_BYTES_MAX } else { 1 };
     Options {
         until_idle: true,
         // Never reached, because a chunk is much smaller, and so is the beginning of a line before it. It must not be:
         // what is over it would be dropped.
-        hard_limit_bytes: 16 * input::CHUNK_BYTES_MAX + framing_bytes_max,
+        hard_limit_bytes: growth * 16 * input::CHUNK_BYTES_MAX + framing_bytes_max,
         ..Options::default()
     }
 }

@@ -1,14 +1,18 @@
 //! The handler: what is typed goes to every server, what they answer is shown.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use trunkline::text::{Decoder, Encoder, Encoding, TextError};
 use trunkline::{Cause, Closed, Codec, ConnectionId, Error, Flow, FrameError, Handler, Io};
 
 use super::input::Input;
 use super::messages::Messages;
 use super::output::{Output, Unfinished};
+use crate::encoding::Edge;
 use crate::ending::describe;
 use crate::failure::Failure;
 use crate::framing::Framing;
@@ -16,7 +20,11 @@ use crate::framing::Framing;
 pub(crate) struct Talker {
     output: Output,
     framing: Framing,
-    /// Lines of input, where lines are messages.
+    /// What the servers' bytes mean, if that is to be cared for.
+    edge: Option<Edge>,
+    /// Where there are no messages, all that is sent is one text.
+    encoder: Option<Encoder>,
+    /// Lines of input, where it is to be cut into lines.
     typed: Option<Messages>,
     /// Servers we are still trying to reach.
     awaited: usize,
@@ -33,11 +41,31 @@ pub(crate) struct Talker {
     stdio: Option<(&'static str, io::Error)>,
 }
 
+/// One server.
+pub(crate) struct Conversation {
+    peer: SocketAddr,
+    unfinished: Unfinished,
+    /// Reads what it sends, where that is one text.
+    decoder: Option<Decoder>,
+}
+
 impl Talker {
-    pub(crate) fn new(servers: usize, output: Output, framing: Framing) -> Self {
+    pub(crate) fn new(
+        servers: usize,
+        output: Output,
+        framing: Framing,
+        edge: Option<Edge>,
+    ) -> Self {
+        let messages = framing.has_messages();
+        let stream = edge.filter(|_| !messages);
         Self {
             output,
-            typed: framing.has_messages().then(Messages::new),
+            edge,
+            encoder: stream.map(|edge| edge.encoding.encoder(edge.encode_policy)),
+            typed: match stream {
+                Some(_) => Some(Messages::with_ends()),
+                None => messages.then(Messages::new),
+            },
             framing,
             awaited: servers,
             members: BTreeSet::new(),
@@ -108,6 +136,23 @@ impl Talker {
         }
     }
 
+    /// The end of a stream of text may cut a character.
+    fn end_text(&mut self, from: &mut Conversation, io: &mut Io<'_, Self>) {
+        let pending = from
+            .decoder
+            .as_ref()
+            .map_or(0, |decoder| decoder.pending().len());
+        if pending == 0 {
+            return;
+        }
+        let (text, error) = self.read(from, b"", true);
+        let shown = self.output.arrived(&mut from.unfinished, text.as_bytes());
+        self.check_output(io, shown);
+        if let Some(error) = error {
+            self.report(&not_read(from.peer, error));
+        }
+    }
+
     /// A line that is too long to be kept until its end comes ends everything: nobody knows where the next begins.
     fn check_input(
         &mut self,
@@ -127,6 +172,48 @@ impl Talker {
 
     /// To everybody. What cannot be sent is told, and does not keep the rest from being sent.
     fn send(&mut self, io: &mut Io<'_, Self>, line: u64, message: &[u8]) {
+        match self.written(message) {
+            Ok(message) => self.send_bytes(io, line, &message),
+            Err(error) => self.report(&not_sent(line, FrameError::Text(error))),
+        }
+    }
+
+    /// What was typed, as the servers' bytes.
+    fn written<'a>(&mut self, typed: &'a [u8]) -> Result<Cow<'a, [u8]>, TextError> {
+        let Some(edge) = self.edge else {
+            return Ok(Cow::Borrowed(typed));
+        };
+        let text = Encoding::Utf8.decode(typed, edge.decode_policy)?;
+        let mut bytes = Vec::new();
+        if let Some(encoder) = &mut self.encoder {
+            encoder.encode(&text, &mut bytes)?;
+        } else {
+            let encoded = edge.encoding.encode(&text, edge.encode_policy)?;
+            bytes.extend_from_slice(&encoded);
+        }
+        Ok(Cow::Owned(bytes))
+    }
+
+    /// What a server sent, as text for the terminal. What comes before malformed bytes is read in any case.
+    fn read(
+        &self,
+        from: &mut Conversation,
+        bytes: &[u8],
+        last: bool,
+    ) -> (String, Option<TextError>) {
+        let mut text = String::new();
+        let decoded = match (self.edge, &mut from.decoder) {
+            (None, _) => Ok(()),
+            (Some(_), Some(decoder)) => decoder.decode(bytes, &mut text, last),
+            (Some(edge), None) => {
+                let mut decoder = edge.encoding.decoder(edge.decode_policy);
+                decoder.decode(bytes, &mut text, true)
+            }
+        };
+        (text, decoded.err())
+    }
+
+    fn send_bytes(&mut self, io: &mut Io<'_, Self>, line: u64, message: &[u8]) {
         let mut encoded = Vec::new();
         let sent = self.framing.encode(message, &mut encoded);
         match sent.and_then(|()| io.broadcast(self.members.iter().copied(), message)) {
@@ -138,23 +225,44 @@ impl Talker {
 
 impl Handler for Talker {
     type Codec = Framing;
-    type State = Unfinished;
+    type State = Conversation;
     type Message = Input;
 
     fn codec(&self) -> Framing {
         self.framing.clone()
     }
 
-    fn open(&mut self, io: &mut Io<'_, Self>) -> Option<Unfinished> {
+    fn open(&mut self, io: &mut Io<'_, Self>) -> Option<Conversation> {
         let peer = io.peer()?;
         self.awaited -= 1;
         self.members.insert(io.id());
-        Some(self.output.begin(peer))
+        let stream = self.edge.filter(|_| !self.framing.has_messages());
+        Some(Conversation {
+            peer,
+            unfinished: self.output.begin(peer),
+            decoder: stream.map(|edge| edge.encoding.decoder(edge.decode_policy)),
+        })
     }
 
-    fn frame(&mut self, unfinished: &mut Unfinished, io: &mut Io<'_, Self>, bytes: &[u8]) -> Flow {
-        let shown = self.output.arrived(unfinished, bytes);
-        self.check_output(io, shown)
+    fn frame(&mut self, from: &mut Conversation, io: &mut Io<'_, Self>, bytes: &[u8]) -> Flow {
+        if self.edge.is_none() {
+            let shown = self.output.arrived(&mut from.unfinished, bytes);
+            return self.check_output(io, shown);
+        }
+        let (text, error) = self.read(from, bytes, false);
+        let mut flow = Flow::Continue;
+        if !text.is_empty() || error.is_none() {
+            let shown = self.output.arrived(&mut from.unfinished, text.as_bytes());
+            flow = self.check_output(io, shown);
+        }
+        if let Some(error) = error {
+            self.report(&not_read(from.peer, error));
+            // The next message is a text of its own; in a stream nobody knows where the next character begins.
+            if !self.framing.has_messages() && flow == Flow::Continue {
+                flow = Flow::Close;
+            }
+        }
+        flow
     }
 
     fn message(&mut self, io: &mut Io<'_, Self>, input: Input) {
@@ -179,10 +287,11 @@ impl Handler for Talker {
         }
     }
 
-    fn closed(&mut self, unfinished: Unfinished, io: &mut Io<'_, Self>, closed: Closed) {
+    fn closed(&mut self, mut from: Conversation, io: &mut Io<'_, Self>, closed: Closed) {
         self.members.remove(&io.id());
         self.lost += closed.unsent;
-        let shown = Output::ended(unfinished);
+        self.end_text(&mut from, io);
+        let shown = Output::ended(from.unfinished);
         self.check_output(io, shown);
         match closed.cause {
             // Reset by ourselves, after standard input or output had failed.
@@ -216,6 +325,13 @@ fn not_sent(line: u64, error: FrameError) -> Failure {
         FrameError::WrongSize { .. } => {
             failure.with_hint("with fixed, every line has as many bytes as the messages")
         }
+        FrameError::Text(_) => failure.with_hint("--errors names what becomes of such characters"),
         _ => failure,
     }
+}
+
+fn not_read(peer: SocketAddr, error: TextError) -> Failure {
+    Failure::failed(format!("cannot read what {peer} says: {error}")).with_hint(
+        "is --encoding right? With --errors replace, what cannot be read is shown as U+FFFD",
+    )
 }

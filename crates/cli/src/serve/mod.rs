@@ -14,6 +14,7 @@ use trunkline::{
 
 use crate::arguments::ServeArguments;
 use crate::chatter::say;
+use crate::encoding::Edge;
 use crate::failure::Failure;
 use crate::framing::Framing;
 use crate::mechanism;
@@ -32,6 +33,7 @@ struct Settings {
     /// What `--frame` says.
     framing: Option<Framing>,
     frame_limit: usize,
+    edge: Edge,
     max_connections: Option<usize>,
     verbose: bool,
 }
@@ -59,6 +61,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
             None => None,
         },
         frame_limit: arguments.frame_limit,
+        edge: Edge::named(arguments.encoding.as_deref(), arguments.errors.as_deref())?,
         max_connections: arguments.max_connections,
         verbose: arguments.verbose,
     };
@@ -148,6 +151,7 @@ fn launch(plan: Plan, settings: &Settings, ended: Sender<Ended>) -> Result<Runni
     // What the service speaks unless asked for something else.
     let bytes = || Framing::Chunks(Chunks::new());
     let lines = || Framing::Lines(Lines::new().limit(settings.frame_limit));
+    let text = |asked: Option<Framing>| settings.edge.over(asked.unwrap_or_else(lines));
     match (plan.service, asked) {
         (Service::Echo, None) => {
             let codec = Chunks::new();
@@ -155,20 +159,20 @@ fn launch(plan: Plan, settings: &Settings, ended: Sender<Ended>) -> Result<Runni
         }
         (Service::Echo, Some(codec)) => launch_handler(Echo { log, codec }, plan, settings, ended),
         (Service::Ack, asked) => {
-            let framing = asked.unwrap_or_else(lines);
-            launch_handler(Ack { log, framing }, plan, settings, ended)
+            let codec = text(asked)?;
+            launch_handler(Ack { log, codec }, plan, settings, ended)
         }
         (Service::Greet, asked) => {
-            let framing = asked.unwrap_or_else(lines);
-            launch_handler(Greet { log, framing }, plan, settings, ended)
+            let codec = text(asked)?;
+            launch_handler(Greet { log, codec }, plan, settings, ended)
         }
         (Service::Discard, asked) => {
             let framing = asked.unwrap_or_else(bytes);
             launch_handler(Discard { log, framing }, plan, settings, ended)
         }
         (Service::Rooms, asked) => {
-            let framing = asked.unwrap_or_else(lines);
-            launch_handler(Rooms::new(log, framing), plan, settings, ended)
+            let codec = text(asked)?;
+            launch_handler(Rooms::new(log, codec), plan, settings, ended)
         }
     }
 }

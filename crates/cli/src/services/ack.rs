@@ -2,24 +2,24 @@
 
 use std::convert::Infallible;
 
-use trunkline::{Closed, Flow, Handler, Io};
+use trunkline::{Closed, Flow, Handler, Io, Text};
 
 use super::{Log, after};
 use crate::framing::Framing;
 
 pub(crate) struct Ack {
     pub(crate) log: Log,
-    pub(crate) framing: Framing,
+    pub(crate) codec: Text<Framing>,
 }
 
 impl Handler for Ack {
     /// A message ends at the end of a line, unless told otherwise, however the network cut the bytes.
-    type Codec = Framing;
+    type Codec = Text<Framing>;
     type State = ();
     type Message = Infallible;
 
-    fn codec(&self) -> Framing {
-        self.framing.clone()
+    fn codec(&self) -> Text<Framing> {
+        self.codec.clone()
     }
 
     fn open(&mut self, io: &mut Io<'_, Self>) -> Option<()> {
@@ -27,8 +27,8 @@ impl Handler for Ack {
         Some(())
     }
 
-    fn frame(&mut self, (): &mut (), io: &mut Io<'_, Self>, message: &[u8]) -> Flow {
-        let answer = [b"Got ", message].concat();
+    fn frame(&mut self, (): &mut (), io: &mut Io<'_, Self>, message: &str) -> Flow {
+        let answer = format!("Got {message}");
         after(io.send(&answer))
     }
 

@@ -2,23 +2,23 @@
 
 use std::convert::Infallible;
 
-use trunkline::{Closed, Flow, Handler, Io, Sent};
+use trunkline::{Closed, Flow, Handler, Io, Sent, Text};
 
 use super::{Log, after};
 use crate::framing::Framing;
 
 pub(crate) struct Greet {
     pub(crate) log: Log,
-    pub(crate) framing: Framing,
+    pub(crate) codec: Text<Framing>,
 }
 
 impl Handler for Greet {
-    type Codec = Framing;
+    type Codec = Text<Framing>;
     type State = ();
     type Message = Infallible;
 
-    fn codec(&self) -> Framing {
-        self.framing.clone()
+    fn codec(&self) -> Text<Framing> {
+        self.codec.clone()
     }
 
     fn open(&mut self, io: &mut Io<'_, Self>) -> Option<()> {
@@ -27,13 +27,13 @@ impl Handler for Greet {
             .peer()
             .map_or("stranger".to_owned(), |peer| peer.to_string());
         let greeting = format!("Hello, {peer}. I send each line back.");
-        match io.send(greeting.as_bytes()) {
+        match io.send(&greeting) {
             Sent::Rejected(_) => None,
             _ => Some(()),
         }
     }
 
-    fn frame(&mut self, (): &mut (), io: &mut Io<'_, Self>, line: &[u8]) -> Flow {
+    fn frame(&mut self, (): &mut (), io: &mut Io<'_, Self>, line: &str) -> Flow {
         after(io.send(line))
     }
 

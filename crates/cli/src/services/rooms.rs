@@ -6,28 +6,28 @@
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 
-use trunkline::{Closed, ConnectionId, Flow, Handler, Io, Sent};
+use trunkline::{Closed, ConnectionId, Flow, Handler, Io, Sent, Text};
 
 use super::Log;
 use crate::framing::Framing;
 
 pub(crate) struct Rooms {
     log: Log,
-    framing: Framing,
+    codec: Text<Framing>,
     members: BTreeSet<ConnectionId>,
 }
 
 impl Rooms {
-    pub(crate) fn new(log: Log, framing: Framing) -> Self {
+    pub(crate) fn new(log: Log, codec: Text<Framing>) -> Self {
         Self {
             log,
-            framing,
+            codec,
             members: BTreeSet::new(),
         }
     }
 
     /// Sends a line to everybody but `speaker`. `false` when it cannot be sent as a line.
-    fn tell_others(&self, io: &mut Io<'_, Self>, speaker: ConnectionId, line: &[u8]) -> bool {
+    fn tell_others(&self, io: &mut Io<'_, Self>, speaker: ConnectionId, line: &str) -> bool {
         let others = self
             .members
             .iter()
@@ -38,30 +38,30 @@ impl Rooms {
 }
 
 impl Handler for Rooms {
-    type Codec = Framing;
+    type Codec = Text<Framing>;
     /// A member's name: the address it came from.
     type State = String;
     type Message = Infallible;
 
-    fn codec(&self) -> Framing {
-        self.framing.clone()
+    fn codec(&self) -> Text<Framing> {
+        self.codec.clone()
     }
 
     fn open(&mut self, io: &mut Io<'_, Self>) -> Option<String> {
         self.log.opened(io);
         let name = io.peer()?.to_string();
         let welcome = format!("* welcome, {name}; others here: {}", self.members.len());
-        if let Sent::Rejected(_) = io.send(welcome.as_bytes()) {
+        if let Sent::Rejected(_) = io.send(&welcome) {
             return None;
         }
         let id = io.id();
-        self.tell_others(io, id, format!("* {name} joined").as_bytes());
+        self.tell_others(io, id, &format!("* {name} joined"));
         self.members.insert(id);
         Some(name)
     }
 
-    fn frame(&mut self, name: &mut String, io: &mut Io<'_, Self>, line: &[u8]) -> Flow {
-        let line = [name.as_bytes(), b": ", line].concat();
+    fn frame(&mut self, name: &mut String, io: &mut Io<'_, Self>, line: &str) -> Flow {
+        let line = format!("{name}: {line}");
         let id = io.id();
         if self.tell_others(io, id, &line) {
             Flow::Continue
@@ -71,13 +71,13 @@ impl Handler for Rooms {
     }
 
     fn stopping(&mut self, io: &mut Io<'_, Self>) {
-        let _ = io.broadcast(self.members.iter().copied(), b"* the server stops");
+        let _ = io.broadcast(self.members.iter().copied(), "* the server stops");
     }
 
     fn closed(&mut self, name: String, io: &mut Io<'_, Self>, closed: Closed) {
         self.log.closed(io, &closed);
         let id = io.id();
         self.members.remove(&id);
-        self.tell_others(io, id, format!("* {name} left").as_bytes());
+        self.tell_others(io, id, &format!("* {name} left"));
     }
 }

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod connecting;
+mod encoding;
 mod exhaustion;
 mod framing;
 mod services;
