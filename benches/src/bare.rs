@@ -12,7 +12,7 @@ use crate::contender::Contender;
 /// How many events a wait may bring; everybody else's limit too.
 const BATCH: usize = 1024;
 
-/// `epoll_wait`, whose timeouts are in milliseconds.
+/// `epoll_wait` by way of the C library, as most programs call it.
 pub(crate) struct Bare<'a> {
     set: Epoll,
     events: Vec<EpollEvent>,
@@ -68,14 +68,14 @@ impl<'a> Contender<'a> for Bare<'a> {
     }
 }
 
-/// `epoll_pwait2`, whose timeouts are in nanoseconds, and which costs the kernel a little more.
-pub(crate) struct BareNanoseconds<'a> {
+/// The same without the C library, level-triggered: the kernel is called by one instruction.
+pub(crate) struct BareDirect<'a> {
     set: OwnedFd,
     events: Vec<Event>,
     sources: Vec<BorrowedFd<'a>>,
 }
 
-impl BareNanoseconds<'_> {
+impl BareDirect<'_> {
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
             set: epoll::create(CreateFlags::CLOEXEC)?,
@@ -85,7 +85,7 @@ impl BareNanoseconds<'_> {
     }
 }
 
-impl<'a> Contender<'a> for BareNanoseconds<'a> {
+impl<'a> Contender<'a> for BareDirect<'a> {
     fn register(&mut self, number: usize, source: BorrowedFd<'a>) -> io::Result<()> {
         if self.sources.len() <= number {
             self.sources.resize(number + 1, source);

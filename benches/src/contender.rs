@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 
 use trunkline_selectors::{Mechanism, Trigger};
 
-use crate::bare::{Bare, BareNanoseconds};
+use crate::bare::{Bare, BareDirect};
 use crate::harness::Harness;
 use crate::mio_poll::MioPoll;
 use crate::ours::Ours;
@@ -44,8 +44,8 @@ pub enum Kind {
     Harness,
     /// `epoll_wait` and `epoll_ctl`, and an array of sources.
     Bare(Trigger),
-    /// The same with `epoll_pwait2`, level-triggered: what waiting to the nanosecond costs.
-    BareNanoseconds,
+    /// The same without the C library, level-triggered.
+    BareDirect,
     /// The selector of this project.
     Ours(Mechanism, Trigger),
     /// `mio::Poll`, which is edge-triggered.
@@ -62,7 +62,7 @@ impl Kind {
 
     /// Everybody who can take part here, the yardstick first.
     pub fn all() -> Vec<Kind> {
-        let mut all = vec![Kind::BASE, Kind::Bare(Trigger::Edge), Kind::BareNanoseconds];
+        let mut all = vec![Kind::BASE, Kind::Bare(Trigger::Edge), Kind::BareDirect];
         for availability in Mechanism::available() {
             let mechanism = availability.mechanism;
             if !availability.is_available() {
@@ -88,7 +88,7 @@ impl Kind {
         match self {
             Kind::Harness => task.run(Harness::default()),
             Kind::Bare(trigger) => task.run(Bare::new(trigger)?),
-            Kind::BareNanoseconds => task.run(BareNanoseconds::new()?),
+            Kind::BareDirect => task.run(BareDirect::new()?),
             Kind::Ours(mechanism, trigger) => task.run(Ours::new(mechanism, trigger)?),
             Kind::Mio => task.run(MioPoll::new()?),
             Kind::PollingLevel => task.run(PollingPoller::new(polling::PollMode::Level)?),
@@ -102,7 +102,7 @@ impl fmt::Display for Kind {
         let name = match self {
             Kind::Harness => "the harness".to_owned(),
             Kind::Bare(trigger) => format!("bare epoll, {}", name(*trigger)),
-            Kind::BareNanoseconds => "bare epoll_pwait2, level".to_owned(),
+            Kind::BareDirect => "bare epoll without libc, level".to_owned(),
             Kind::Ours(mechanism, trigger) => {
                 format!("trunkline {mechanism}, {}", name(*trigger))
             }

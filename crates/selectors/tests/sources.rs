@@ -33,13 +33,17 @@ macro_rules! on_every_mechanism {
             $($(
                 #[test]
                 fn $case() {
-                    crate::sources::$subject::$case(trunkline_selectors::Mechanism::$mechanism);
+                    let mechanism = trunkline_selectors::Mechanism::$mechanism;
+                    if crate::support::works_here(mechanism) {
+                        crate::sources::$subject::$case(mechanism);
+                    }
                 }
             )+)+
         }
     };
     ($cases:tt) => {
         on_every_mechanism!(@one epoll Epoll $cases);
+        on_every_mechanism!(@one io_uring IoUring $cases);
         on_every_mechanism!(@one poll Poll $cases);
         on_every_mechanism!(@one select Select $cases);
     };

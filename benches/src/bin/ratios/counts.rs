@@ -23,7 +23,7 @@ pub(crate) fn table() {
     println!("### Counts\n");
     println!(
         "Per turn with n = {REGISTERED} registered (eventfd) and a = {ACTIVE} of them ready, without what the harness \
-         does. `valgrind` does not know `epoll_pwait2`: whoever has nothing else to call is not counted.\n"
+         does.\n"
     );
     println!("| | instructions in user space | system calls |\n|---|---|---|");
     let harness = [Instrument::Valgrind, Instrument::Strace]
