@@ -10,7 +10,7 @@ use trunkline::text::{Decoder, Encoder, Encoding, TextError};
 use trunkline::{Cause, Closed, Codec, ConnectionId, Error, Flow, FrameError, Handler, Io};
 
 use super::input::Input;
-use super::messages::Messages;
+use super::messages::{LINE_BYTES_MAX, Messages};
 use super::output::{Output, Unfinished};
 use crate::encoding::Edge;
 use crate::ending::describe;
@@ -120,16 +120,14 @@ impl Talker {
             self.send(io, 0, chunk);
             return;
         };
-        let added = typed.add(chunk, |line, message| self.send(io, line, message));
-        self.check_input(io, &typed, added);
+        typed.add(chunk, |line, message| self.take_line(io, line, message));
         self.typed = Some(typed);
     }
 
     fn end_input(&mut self, io: &mut Io<'_, Self>) {
         self.input_ended = true;
         if let Some(mut typed) = self.typed.take() {
-            let ended = typed.end(|line, message| self.send(io, line, message));
-            self.check_input(io, &typed, ended);
+            typed.end(|line, message| self.take_line(io, line, message));
         }
         for &member in &self.members {
             io.finish_connection(member);
@@ -153,20 +151,10 @@ impl Talker {
         }
     }
 
-    /// A line that is too long to be kept until its end comes ends everything: nobody knows where the next begins.
-    fn check_input(
-        &mut self,
-        io: &mut Io<'_, Self>,
-        typed: &Messages,
-        taken: Result<(), FrameError>,
-    ) {
-        if let Err(error) = taken {
-            let line = typed.count + 1;
-            self.report(&Failure::failed(format!(
-                "line {line} of standard input: {error}"
-            )));
-            self.input_ended = true;
-            io.kill();
+    fn take_line(&mut self, io: &mut Io<'_, Self>, line: u64, message: Result<&[u8], FrameError>) {
+        match message {
+            Ok(message) => self.send(io, line, message),
+            Err(_) => self.report(&left_out(line)),
         }
     }
 
@@ -298,7 +286,8 @@ impl Handler for Talker {
             Cause::Finished | Cause::Stopped | Cause::Aborted => {}
             Cause::Failed(error) => self.report(&Failure::from(error)),
             cause => {
-                let lost = Failure::failed(format!("connection lost: {}", describe(&cause)));
+                let lost = format!("lost the connection to {}: {}", from.peer, describe(&cause));
+                let lost = Failure::failed(lost);
                 self.report(&match cause {
                     Cause::BadFrame(FrameError::TooLong { .. }) => {
                         lost.with_hint("--frame-limit takes a larger limit, such as 1MiB")
@@ -309,6 +298,15 @@ impl Handler for Talker {
             }
         }
     }
+}
+
+fn left_out(line: u64) -> Failure {
+    Failure::failed(format!(
+        "line {line} of standard input is not sent: it is longer than {LINE_BYTES_MAX} bytes"
+    ))
+    .with_hint(
+        "without --frame, --encoding and --errors, lines are sent as they come, however long",
+    )
 }
 
 fn not_sent(line: u64, error: FrameError) -> Failure {
@@ -325,6 +323,9 @@ fn not_sent(line: u64, error: FrameError) -> Failure {
         FrameError::WrongSize { .. } => {
             failure.with_hint("with fixed, every line has as many bytes as the messages")
         }
+        FrameError::Text(error) if error.character().is_none() => failure.with_hint(
+            "standard input has to be UTF-8. With --errors replace, what is not is sent as U+FFFD",
+        ),
         FrameError::Text(_) => failure.with_hint("--errors names what becomes of such characters"),
         _ => failure,
     }

@@ -1,27 +1,6 @@
 //! `--encoding` and `--errors`, at both ends.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
-use std::thread;
-
-use crate::support::{Serving, assert_fails, run};
-
-/// A server that says this, piece by piece, once the client has sent everything; and what that was.
-fn saying(pieces: &'static [&'static [u8]]) -> (SocketAddr, thread::JoinHandle<Vec<u8>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let server = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        stream.set_nodelay(true).unwrap();
-        let mut heard = Vec::new();
-        stream.read_to_end(&mut heard).unwrap();
-        for piece in pieces {
-            stream.write_all(piece).unwrap();
-        }
-        heard
-    });
-    (address, server)
-}
+use crate::support::{Serving, assert_fails, run, saying};
 
 #[test]
 fn text_is_utf_8_here_and_what_was_asked_for_there() {
@@ -102,6 +81,10 @@ fn a_character_that_cannot_be_written_is_told_and_the_rest_is_sent() {
         "line 2 of standard input is not sent: character '€' (U+20AC) at offset",
         "--errors names what becomes of such characters",
     );
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let passing =
+        "the policies replace, ignore, backslashreplace and xmlcharrefreplace let it pass";
+    assert!(stderr.contains(passing), "{stderr}");
     assert_eq!(server.join().unwrap(), b"one\nzw\xf6lf\n");
 
     for (policy, written) in [
@@ -125,6 +108,50 @@ fn a_character_that_cannot_be_written_is_told_and_the_rest_is_sent() {
         );
         assert_eq!(String::from_utf8_lossy(&output.stderr), "");
         assert_eq!(server.join().unwrap(), written, "{policy}");
+    }
+}
+
+#[test]
+fn input_that_is_no_text_is_told_and_the_rest_is_sent() {
+    // A reference to a character is none for what is no character: as under strict.
+    for policy in ["strict", "xmlcharrefreplace"] {
+        let (address, server) = saying(&[b"heard\n"]);
+        let address = address.to_string();
+        let output = run(
+            &["connect", &address, "--errors", policy],
+            b"one\nb\xe4d\ntwo\n",
+        );
+        assert_eq!(output.stdout, b"heard\n");
+        assert_fails(
+            &output,
+            1,
+            "line 2 of standard input is not sent: byte E4 at offset 1 is not UTF-8",
+            "standard input has to be UTF-8",
+        );
+        assert_eq!(server.join().unwrap(), b"one\ntwo\n");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_understood_does_not_end_the_talk_with_another() {
+    let (bad, bad_server) = saying(&[b"good\nb\xe4d\n"]);
+    let (other, other_server) = saying(&[b"one\n", b"two\n"]);
+    let [bad, other] = [bad, other].map(|address| address.to_string());
+    let output = run(
+        &["connect", &bad, &other, "--encoding", "utf-8"],
+        b"hello\n",
+    );
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    for line in [
+        format!("[{bad}] good\n[{bad}] b\n"),
+        format!("[{other}] one\n[{other}] two\n"),
+    ] {
+        assert!(stdout.contains(&line), "{stdout}");
+    }
+    let what = format!("cannot read what {bad} says: byte E4 at offset 6 is not UTF-8");
+    assert_fails(&output, 1, &what, "is --encoding right?");
+    for server in [bad_server, other_server] {
+        assert_eq!(server.join().unwrap(), b"hello\n");
     }
 }
 
@@ -175,9 +202,9 @@ fn a_service_closes_on_what_is_no_text_unless_a_policy_lets_it_pass() {
     let mut client = serving.client(0);
     client.send(b"good\nb\xe4d\nlost\n");
     assert_eq!(client.rest(), b"Got good\n");
-    drop(client);
     assert!(serving.line().ends_with("connected (1 open)"));
     let line = serving.line();
+    assert!(line.contains(&client.name()), "{line}");
     assert!(line.contains("byte E4 at offset 1 is not UTF-8"), "{line}");
 
     let lenient = Serving::start(&["ack", ":0", "--errors", "backslashreplace"], 1);

@@ -1,6 +1,6 @@
 //! `--frame` and `--frame-limit`, at both ends.
 
-use crate::support::{Serving, assert_fails, run};
+use crate::support::{Serving, assert_fails, run, saying};
 
 const FRAMINGS: [&str; 11] = [
     "lines",
@@ -99,20 +99,72 @@ fn a_frame_over_the_limit_is_told_and_what_came_before_it_is_not_lost() {
     assert_fails(
         &output,
         1,
-        "connection lost: closed because of what it sent: frame longer than the limit of 4 bytes",
+        &format!(
+            "lost the connection to {address}: closed because of what it sent: frame longer than the limit of 4 bytes"
+        ),
         "--frame-limit takes a larger limit",
     );
 }
 
 #[test]
+fn a_server_over_the_limit_does_not_end_the_talk_with_another() {
+    let serving = Serving::start(&["ack", ":0"], 1);
+    let (long, long_server) = saying(&[b"good\n", b"longer than it may be\n"]);
+    let [long, ack] = [long, serving.address(0)].map(|address| address.to_string());
+    let output = run(
+        &[
+            "connect",
+            &long,
+            &ack,
+            "--frame",
+            "lines",
+            "--frame-limit",
+            "7",
+        ],
+        b"one\ntwo\n",
+    );
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    for lines in [
+        format!("[{long}] good\n"),
+        format!("[{ack}] Got one\n[{ack}] Got two\n"),
+    ] {
+        assert!(stdout.contains(&lines), "{stdout}");
+    }
+    let what = format!("lost the connection to {long}: closed because of what it sent");
+    assert_fails(&output, 1, &what, "--frame-limit takes a larger limit");
+    assert_eq!(long_server.join().unwrap(), b"one\ntwo\n");
+}
+
+#[test]
+fn a_line_of_input_that_is_too_long_is_told_and_the_others_are_sent() {
+    let long = "x".repeat((512 << 10) + 1);
+    let input = format!("one\n{long}\ntwo\n");
+    for (option, value) in [("--frame", "lines"), ("--encoding", "latin1")] {
+        let (address, server) = saying(&[b"heard\n"]);
+        let address = address.to_string();
+        let output = run(&["connect", &address, option, value], input.as_bytes());
+        assert_eq!(output.stdout, b"heard\n");
+        let what = "line 2 of standard input is not sent: it is longer than 524288 bytes";
+        assert_fails(&output, 1, what, "lines are sent as they come");
+        assert_eq!(server.join().unwrap(), b"one\ntwo\n", "{option}");
+    }
+}
+
+#[test]
 fn the_service_refuses_a_frame_over_the_limit() {
     let serving = Serving::start(&["ack", ":0", "--frame-limit", "4", "--verbose"], 1);
+    let mut other = serving.client(0);
+    other.send("one\n");
+    assert_eq!(other.line(), "Got one");
+    assert!(serving.line().ends_with("connected (1 open)"));
     let mut client = serving.client(0);
     client.send("good\nlonger\n");
     assert_eq!(client.rest(), b"Got good\n");
-    drop(client);
-    assert!(serving.line().ends_with("connected (1 open)"));
+    other.send("two\n");
+    assert_eq!(other.line(), "Got two");
+    assert!(serving.line().ends_with("connected (2 open)"));
     let line = serving.line();
+    assert!(line.contains(&client.name()), "{line}");
     assert!(
         line.contains("frame longer than the limit of 4 bytes"),
         "{line}"

@@ -1,7 +1,7 @@
 //! Processes under test and what they print.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
@@ -147,6 +147,25 @@ impl Drop for Serving {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A server that says this, piece by piece, once the client has sent everything; and what that was.
+pub(crate) fn saying(
+    pieces: &'static [&'static [u8]],
+) -> (SocketAddr, thread::JoinHandle<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).unwrap();
+        for piece in pieces {
+            stream.write_all(piece).unwrap();
+        }
+        heard
+    });
+    (address, server)
 }
 
 /// The lines of a stream as they come. The stream ends when the process does.
