@@ -130,15 +130,27 @@ impl<C> Text<C> {
 }
 
 /// The text of `frame`: the frame itself where its bytes are the text, otherwise put into `buffer`.
+#[inline]
 fn text_of<'a>(
     encoding: Encoding,
     policy: DecodePolicy,
     frame: &'a [u8],
     buffer: &'a mut String,
 ) -> Result<&'a str, FrameError> {
-    if let Some(text) = encoding.as_text(frame) {
-        return Ok(text);
+    match encoding.as_text(frame) {
+        Some(text) => Ok(text),
+        None => decoded(encoding, policy, frame, buffer),
     }
+}
+
+/// The text of `frame`, put into `buffer`. Apart, so that the usual way is short enough to be part of the caller's loop.
+#[inline(never)]
+fn decoded<'a>(
+    encoding: Encoding,
+    policy: DecodePolicy,
+    frame: &[u8],
+    buffer: &'a mut String,
+) -> Result<&'a str, FrameError> {
     buffer.clear();
     encoding.decoder(policy).decode(frame, buffer, true)?;
     Ok(buffer)
@@ -178,6 +190,7 @@ where
     type Message = str;
     const PIECES: bool = C::PIECES;
 
+    #[inline]
     fn decode<'a>(&'a mut self, input: &'a [u8]) -> Result<Decoded<&'a str>, FrameError> {
         let (frame, consumed) = match self.codec.decode(input)? {
             Decoded::Frame { frame, consumed } => (frame, consumed),
