@@ -380,7 +380,7 @@ impl<S: AsFd, T> Selector<S, T> {
             self.rebuild()?;
         }
         self.chores = !self.failed.is_empty();
-        let at_once = Some(Duration::ZERO).filter(|_| !self.failed.is_empty());
+        let at_once = Some(Duration::ZERO).filter(|_| self.chores);
         let mut deadline = Deadline::after(at_once.or(timeout));
         loop {
             match self.backend.wait(deadline.remaining()) {
@@ -521,14 +521,16 @@ impl<S: AsFd, T> Selector<S, T> {
                 return Some((Event { key, readiness }, answer));
             }
             if let Some(event) = self.unusual_event(key, flags) {
-                return self.show(event, look);
+                let (event, answer) = self.show(event, look)?;
+                return Some((event, answer));
             }
         }
         if !self.chores {
             return None;
         }
         let event = self.next_failed()?;
-        self.show(event, look)
+        let (event, answer) = self.show(event, look)?;
+        Some((event, answer))
     }
 
     #[inline(never)]

@@ -97,7 +97,12 @@ impl Network for Kernel {
 
     #[inline(always)]
     fn reading(&self) -> Reading {
-        Reading::Untaken(Instant::now)
+        Reading::untaken(Instant::now)
+    }
+
+    #[inline(always)]
+    fn renew(&self, reading: &mut Reading) {
+        reading.forget();
     }
 
     #[inline(always)]
