@@ -13,6 +13,7 @@ mod conformance {
     pub(crate) mod capabilities;
     pub(crate) mod facts;
     pub(crate) mod letting_go;
+    pub(crate) mod progress;
     pub(crate) mod readiness;
     pub(crate) mod registrations;
     pub(crate) mod special;
@@ -130,6 +131,11 @@ on_every_mechanism!({
         news_survive_the_end_of_another_registration
         a_selector_may_move_to_another_thread
         changes_of_thousands_at_once;
+    progress:
+        e4_what_was_not_read_is_announced_again
+        e4_with_edge_trigger_more_input_is_a_new_edge
+        e7_a_flooding_peer_starves_nobody
+        e7_a_seldom_source_gets_its_turn_among_too_many_busy_ones;
     special:
         r9_a_regular_file_is_always_ready
         r9_the_null_device_is_always_ready
