@@ -34,11 +34,13 @@ pub const ENVIRONMENT_VARIABLE: &str = "TRUNKLINE_MECHANISM";
 pub enum Mechanism {
     /// Linux's `epoll`: a call costs in proportion to what is ready. All triggers.
     Epoll,
-    /// Linux's `io_uring`: a call costs in proportion to what is ready, and registering and changing need no call of
-    /// their own, because they go with the wait. All triggers
-    /// but the exclusive one. Not the choice unless asked for, because it is faster
-    /// than `epoll` with edge trigger only, and many a sandbox forbids it. When a selector on it is dropped, the kernel
-    /// may interrupt one later call of the same thread (`EINTR`), as a signal would.
+    /// Linux's `io_uring` (5.17 and later): a call costs in proportion to what is ready, and registering and changing
+    /// need no call of their own to the set, because they go with the wait. All triggers but the exclusive one.
+    ///
+    /// Not the choice unless asked for: it saves a little per event with edge trigger only, and many a sandbox forbids
+    /// it. With the other triggers a second call checks what woke before the wait. A selector that is used in another
+    /// thread than before makes itself a new ring there, which costs in proportion to what is registered. When it is
+    /// dropped, the kernel may interrupt one later call of the thread that used it (`EINTR`), as a signal would.
     IoUring,
     /// POSIX's `poll`: a call costs in proportion to what is registered. Level and one-shot.
     Poll,

@@ -12,8 +12,8 @@
 //!   arm a one-shot again, fired or not, and then neither is empty. After an error the descriptor is not watched. A
 //!   change never reaches another file that has got the descriptor's number where the mechanism can tell: an entry that
 //!   the system forgot is an error, it is not made anew.
-//! - `unregister(descriptor, key, interest)`: stops at once. Never fails: a descriptor that was closed behind our back
-//!   is gone already.
+//! - `unregister(descriptor, key, interest)`: stops at once, and lets go of the file, so that whoever closes the source
+//!   closes it. Never fails: a descriptor that was closed behind our back is gone already.
 //! - `holds(descriptor, key, interest)`: whether the mechanism still watches the file it was told to, and nothing
 //!   changes by asking. False only if it is sure that the descriptor was closed in the meantime.
 //! - `has_fired(key)`: whether this is a one-shot that was in a batch and was not armed again. Asked only of mechanisms
@@ -21,7 +21,8 @@
 //! - `may_report_strays()`: whether the system may go on reporting keys that were unregistered, because it does not let
 //!   go of them; a new set is the only cure.
 //! - `wait(timeout)`: waits and collects a batch; says how many entries it has, the waker's included. A one-shot that is
-//!   in the batch is not watched any more, and one that is not still is. May end early with none. `EINTR` is returned as it is; the selector keeps the deadline. Allocates nothing.
+//!   in the batch is not watched any more, and one that is not still is. May end early with none. `EINTR` is returned as
+//!   it is; the selector keeps the deadline. Allocates nothing.
 //! - `saw_waker()`: whether the waker's descriptor is in the batch.
 //! - `next()`: the next entry of the batch, as the system's [`Flags`]. May give the waker's, whose key names nothing.
 //!
