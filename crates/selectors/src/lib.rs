@@ -70,6 +70,7 @@ mod selector;
 mod slab;
 mod waker;
 
+pub use backend::AsSource;
 pub use interest::{Interest, Trigger};
 pub use mechanism::{
     Availability, ENVIRONMENT_VARIABLE, Mechanism, ParseMechanismError, Unavailable,

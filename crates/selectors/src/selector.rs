@@ -2,10 +2,9 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
-use crate::backend::{Backend, Flags, index};
+use crate::backend::{AsSource, BAD_DESCRIPTOR, Backend, Descriptor, Flags, Slots, descriptor_of};
 use crate::interest::{Interest, Trigger};
 use crate::mechanism::Mechanism;
 use crate::readiness::{Event, Readiness, Selected};
@@ -44,10 +43,10 @@ use crate::waker::Waker;
 /// # Ok(())
 /// # }
 /// ```
-pub struct Selector<S: AsFd, T = ()> {
+pub struct Selector<S: AsSource, T = ()> {
     registrations: Slab<Registration<S, T>>,
     /// The slot of the registration of each descriptor.
-    slots: Vec<u32>,
+    slots: Slots,
     /// Registrations whose interest was modified since the last wait.
     changed: Vec<Key>,
     /// Registrations whose change the mechanism refused.
@@ -64,7 +63,7 @@ struct Registration<S, T> {
     data: T,
     /// The source's descriptor. A number to look things up by: nothing is done through it but what the mechanism's
     /// own calls do, and to them the number of a closed descriptor is just an error.
-    descriptor: RawFd,
+    descriptor: Descriptor,
     /// What the user wants.
     wanted: Interest,
     /// What the mechanism was told.
@@ -82,13 +81,10 @@ enum State {
     Closed,
 }
 
-/// Marks a descriptor that is not registered.
-const NO_SLOT: u32 = u32::MAX;
-
 /// A wait of more than a hundred years is a wait without an end.
 const LONGEST_WAIT: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
 
-impl<S: AsFd, T> Selector<S, T> {
+impl<S: AsSource, T> Selector<S, T> {
     /// A selector over the best mechanism that works here, or over the one that the environment variable
     /// `TRUNKLINE_MECHANISM` names.
     ///
@@ -109,7 +105,7 @@ impl<S: AsFd, T> Selector<S, T> {
         let backend = Backend::new(mechanism, waker.descriptor())?;
         Ok(Selector {
             registrations: Slab::new(),
-            slots: Vec::new(),
+            slots: Slots::default(),
             changed: Vec::new(),
             failed: Vec::new(),
             strays: false,
@@ -159,7 +155,7 @@ impl<S: AsFd, T> Selector<S, T> {
         trigger: Trigger,
         data: T,
     ) -> Result<Key, RegisterError<S, T>> {
-        let descriptor = source.as_fd().as_raw_fd();
+        let descriptor = descriptor_of(&source);
         if let Err(error) = self.admit(descriptor, interest, trigger) {
             return Err(RegisterError {
                 source,
@@ -178,22 +174,22 @@ impl<S: AsFd, T> Selector<S, T> {
             state,
         };
         let key = self.registrations.insert(registration);
-        self.slots[index(descriptor)] = key.index();
+        self.slots.put(descriptor, key.index());
         Ok(key)
     }
 
     /// Has the mechanism watch a descriptor, under the key that its registration is going to have.
-    fn admit(&mut self, descriptor: RawFd, interest: Interest, trigger: Trigger) -> io::Result<()> {
+    fn admit(
+        &mut self,
+        descriptor: Descriptor,
+        interest: Interest,
+        trigger: Trigger,
+    ) -> io::Result<()> {
         if !self.mechanism.supports(trigger) {
             return Err(no_such_trigger(self.mechanism, trigger));
         }
-        let needed = index(descriptor) + 1;
-        if self.slots.len() < needed {
-            self.slots
-                .reserve_exact((needed - self.slots.len()).max(self.slots.len() / 4));
-            self.slots.resize(needed, NO_SLOT);
-        }
-        if let Some(previous) = self.registrations.key_at(self.slots[index(descriptor)]) {
+        self.slots.reserve(descriptor);
+        if let Some(previous) = self.registrations.key_at(self.slots.get(descriptor)) {
             self.displace(previous)?;
         }
         self.backend.register(
@@ -222,7 +218,7 @@ impl<S: AsFd, T> Selector<S, T> {
         }
         self.backend
             .unregister(old.descriptor, previous, old.applied);
-        self.slots[index(old.descriptor)] = NO_SLOT;
+        self.slots.remove(old.descriptor);
         old.watch_nothing();
         Ok(())
     }
@@ -258,10 +254,9 @@ impl<S: AsFd, T> Selector<S, T> {
     /// duplicates of the descriptor stay open.
     pub fn unregister(&mut self, key: Key) -> Option<(S, T)> {
         let registration = self.registrations.remove(key)?;
-        let slot = &mut self.slots[index(registration.descriptor)];
         // Not so when the descriptor has a new owner: then it is the new owner's registration.
-        if *slot == key.index() {
-            *slot = NO_SLOT;
+        if self.slots.get(registration.descriptor) == key.index() {
+            self.slots.remove(registration.descriptor);
             self.backend
                 .unregister(registration.descriptor, key, registration.applied);
         }
@@ -311,9 +306,9 @@ impl<S: AsFd, T> Selector<S, T> {
     }
 
     /// The key of the registered source that has the same descriptor as `source`.
-    pub fn key_of(&self, source: &impl AsFd) -> Option<Key> {
-        let slot = self.slots.get(index(source.as_fd().as_raw_fd()))?;
-        self.registrations.key_at(*slot)
+    pub fn key_of(&self, source: &impl AsSource) -> Option<Key> {
+        self.registrations
+            .key_at(self.slots.get(descriptor_of(source)))
     }
 
     /// All registered sources with their data.
@@ -424,7 +419,7 @@ impl<S: AsFd, T> Selector<S, T> {
             if change.0 == change.1 {
                 continue;
             }
-            let result = if self.slots[index(registration.descriptor)] == key.index() {
+            let result = if self.slots.get(registration.descriptor) == key.index() {
                 self.backend
                     .modify(registration.descriptor, key, change, registration.trigger)
             } else {
@@ -586,7 +581,8 @@ impl<S, T> Registration<S, T> {
 
 /// What to report when the mechanism refused a change: it does not know the descriptor, or something else.
 fn refusal(error: &io::Error) -> Readiness {
-    let unknown = error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(EBADF);
+    let unknown =
+        error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(BAD_DESCRIPTOR);
     if unknown {
         Readiness::INVALID
     } else {
@@ -594,10 +590,7 @@ fn refusal(error: &io::Error) -> Readiness {
     }
 }
 
-/// "Bad file descriptor", for which the standard library has no stable kind.
-const EBADF: i32 = rustix::io::Errno::BADF.raw_os_error();
-
-impl<S: AsFd, T> fmt::Debug for Selector<S, T> {
+impl<S: AsSource, T> fmt::Debug for Selector<S, T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Selector")

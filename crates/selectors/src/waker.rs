@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::backend::Signal;
+use crate::backend::{Borrowed, Signal};
 
 /// Ends a selector's wait from any thread: the one under way, or else the next one.
 ///
@@ -51,7 +50,7 @@ impl Waker {
     }
 
     /// What the mechanism watches for input.
-    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+    pub(crate) fn descriptor(&self) -> Borrowed<'_> {
         self.shared.signal.descriptor()
     }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 
-use super::{BATCH, Flags, borrow, check_open, timespec};
+use super::platform::{borrow, check_open, timespec};
+use super::{BATCH, Flags};
 use crate::interest::{Interest, Trigger};
 use crate::slab::Key;
 

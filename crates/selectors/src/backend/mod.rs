@@ -29,36 +29,73 @@
 //! that was closed behind its back is a number the system does not know, which it says (`EBADF`, `POLLNVAL`).
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
-
-use rustix::event::{EventfdFlags, PollFlags, Timespec, eventfd};
 
 use crate::interest::{Interest, Trigger};
 use crate::mechanism::Mechanism;
 use crate::readiness::Readiness;
 use crate::slab::Key;
 
-#[cfg(not(target_os = "linux"))]
-compile_error!("trunkline-selectors runs on Linux only so far; kqueue and Windows are to come");
+// Which mechanism is real on which platform. The others are `Absent` there: nobody can make one.
 
+#[cfg_attr(all(test, target_os = "linux"), allow(dead_code))] // the tests have all of them
+mod absent;
+#[cfg(any(target_os = "linux", target_os = "android"))]
 mod epoll;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod epoll {
+    pub(super) use super::absent::{Absent as Epoll, check};
+}
+
+#[cfg(any(
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly",
+    all(test, target_os = "linux")
+))]
+mod kqueue;
+#[cfg(not(any(
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly",
+    all(test, target_os = "linux")
+)))]
+mod kqueue {
+    pub(super) use super::absent::{Absent as Kqueue, check};
+}
+
 // All have the same functions, also where a table in memory refuses nothing and knows nothing but numbers.
+#[cfg(unix)]
+#[path = "unix.rs"]
+mod platform;
+#[cfg(unix)]
 #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
 mod poll;
+#[cfg(unix)]
 #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
 mod select;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;
+
+pub use platform::AsSource;
+pub(crate) use platform::{BAD_DESCRIPTOR, Borrowed, Descriptor, Signal, Slots, descriptor_of};
 
 /// How many entries a batch has at most, but for those that never block.
 const BATCH: usize = 1024;
+
+/// Marks a descriptor that is not registered.
+pub(crate) const NO_SLOT: u32 = u32::MAX;
 
 /// The mechanism in use.
 pub(crate) enum Backend {
     Epoll(epoll::Epoll),
     Poll(poll::Poll),
     Select(select::Select),
+    Kqueue(kqueue::Kqueue),
 }
 
 /// Calls a function of the mechanism in use.
@@ -68,26 +105,24 @@ macro_rules! dispatch {
             Backend::Epoll($mechanism) => $call,
             Backend::Poll($mechanism) => $call,
             Backend::Select($mechanism) => $call,
+            Backend::Kqueue($mechanism) => $call,
         }
     };
 }
 
 impl Backend {
-    pub(crate) fn new(mechanism: Mechanism, waker: BorrowedFd<'_>) -> io::Result<Backend> {
+    pub(crate) fn new(mechanism: Mechanism, waker: Borrowed<'_>) -> io::Result<Backend> {
         match mechanism {
             Mechanism::Epoll => epoll::Epoll::new(waker).map(Backend::Epoll),
             Mechanism::Poll => Ok(Backend::Poll(poll::Poll::new(waker))),
             Mechanism::Select => Ok(Backend::Select(select::Select::new(waker))),
-            Mechanism::Kqueue => Err(mechanism
-                .check()
-                .err()
-                .map_or(io::ErrorKind::Unsupported.into(), Into::into)),
+            Mechanism::Kqueue => kqueue::Kqueue::new(waker).map(Backend::Kqueue),
         }
     }
 
     pub(crate) fn register(
         &mut self,
-        descriptor: RawFd,
+        descriptor: Descriptor,
         key: Key,
         interest: Interest,
         trigger: Trigger,
@@ -97,7 +132,7 @@ impl Backend {
 
     pub(crate) fn modify(
         &mut self,
-        descriptor: RawFd,
+        descriptor: Descriptor,
         key: Key,
         change: (Interest, Interest),
         trigger: Trigger,
@@ -105,13 +140,13 @@ impl Backend {
         dispatch!(self, mechanism => mechanism.modify(descriptor, key, change, trigger))
     }
 
-    pub(crate) fn unregister(&mut self, descriptor: RawFd, key: Key, interest: Interest) {
+    pub(crate) fn unregister(&mut self, descriptor: Descriptor, key: Key, interest: Interest) {
         dispatch!(self, mechanism => mechanism.unregister(descriptor, key, interest));
     }
 
     pub(crate) fn holds(
         &self,
-        descriptor: RawFd,
+        descriptor: Descriptor,
         key: Key,
         interest: Interest,
         trigger: Trigger,
@@ -142,25 +177,26 @@ impl Backend {
 
 /// Why a mechanism does not work here.
 pub(crate) fn check(mechanism: Mechanism) -> Result<(), String> {
-    match mechanism {
-        Mechanism::Epoll => epoll::check().map_err(|error| error.to_string()),
-        Mechanism::Poll | Mechanism::Select => Ok(()),
-        Mechanism::Kqueue => Err("kqueue belongs to macOS and the BSDs, this is Linux".to_owned()),
-    }
+    let (checked, home) = match mechanism {
+        Mechanism::Epoll => (epoll::check(), "Linux"),
+        Mechanism::Kqueue => (kqueue::check(), "macOS and the BSDs"),
+        Mechanism::Poll | Mechanism::Select => (Ok(()), ""),
+    };
+    checked.map_err(|error| match error.kind() {
+        io::ErrorKind::Unsupported => {
+            format!("it belongs to {home}, and this is {}", std::env::consts::OS)
+        }
+        _ => error.to_string(),
+    })
 }
 
-/// What the system says about a descriptor: the flags of `poll`, which on Linux are those of `epoll` too.
+/// What the system says about a descriptor: the platform's flags of `poll`, which on Linux are those of `epoll` too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Flags(u16);
 
 impl Flags {
-    const IN: u16 = PollFlags::IN.bits();
-    const PRIORITY: u16 = PollFlags::PRI.bits();
-    const OUT: u16 = PollFlags::OUT.bits();
-    const ERROR: u16 = PollFlags::ERR.bits();
-    const HANG_UP: u16 = PollFlags::HUP.bits();
-    const INVALID: u16 = PollFlags::NVAL.bits();
-    const READ_HANG_UP: u16 = PollFlags::RDHUP.bits();
+    /// The sending direction has ended, whatever the other does: none of `poll`'s flags, for it knows only both.
+    const WRITE_HANG_UP: u16 = 0x4000;
 
     /// What to ask the system for. Errors and hang-ups come without asking.
     fn asking(interest: Interest) -> Flags {
@@ -177,14 +213,11 @@ impl Flags {
         Flags(flags)
     }
 
-    fn poll(self) -> PollFlags {
-        PollFlags::from_bits_retain(self.0)
-    }
-
     /// The answer in the crate's terms: the one table that makes all mechanisms agree.
     #[inline]
     pub(crate) fn readiness(self, interest: Interest) -> Readiness {
-        let has = |flags: u16| self.0 & flags != 0;
+        let translated = self.translated(interest);
+        let has = |flags: u16| translated.0 & flags != 0;
         let mut readiness = Readiness::NONE;
         // The usual case, told apart first: input or output and nothing else.
         if !has(!(Flags::IN | Flags::OUT)) {
@@ -205,10 +238,10 @@ impl Flags {
             }
         }
         if interest.contains(Interest::WRITE) {
-            if has(Flags::OUT | Flags::HANG_UP | Flags::ERROR) {
+            if has(Flags::OUT | Flags::HANG_UP | Flags::WRITE_HANG_UP | Flags::ERROR) {
                 readiness |= Readiness::WRITABLE;
             }
-            if has(Flags::HANG_UP) {
+            if has(Flags::HANG_UP | Flags::WRITE_HANG_UP) {
                 readiness |= Readiness::WRITE_CLOSED;
             }
         }
@@ -224,69 +257,4 @@ impl Flags {
         }
         readiness
     }
-}
-
-/// What a waker raises and a mechanism watches: an eventfd.
-pub(crate) struct Signal(OwnedFd);
-
-impl Signal {
-    pub(crate) fn new() -> io::Result<Signal> {
-        Ok(Signal(eventfd(
-            0,
-            EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK,
-        )?))
-    }
-
-    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-
-    pub(crate) fn raise(&self) -> io::Result<()> {
-        loop {
-            match rustix::io::write(&self.0, &1_u64.to_ne_bytes()) {
-                // A counter that is full is as raised as can be.
-                Ok(_) | Err(rustix::io::Errno::AGAIN) => return Ok(()),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    pub(crate) fn clear(&self) {
-        // A non-blocking eventfd has nothing to say but "not raised", which is what is wanted here.
-        let _ = rustix::io::read(&self.0, &mut [0_u8; 8]);
-    }
-}
-
-/// The system's form of a timeout. The selector asks for nothing that does not fit.
-fn timespec(timeout: Duration) -> Timespec {
-    Timespec {
-        tv_sec: timeout.as_secs().cast_signed(),
-        tv_nsec: timeout.subsec_nanos().into(),
-    }
-}
-
-/// The place of a descriptor in a table. Descriptors from `AsFd` are never negative.
-pub(crate) fn index(descriptor: RawFd) -> usize {
-    descriptor.cast_unsigned() as usize
-}
-
-/// The descriptor at a place in a table.
-fn descriptor_at(index: usize) -> RawFd {
-    (index as u32).cast_signed()
-}
-
-/// A descriptor by its number.
-fn borrow(descriptor: RawFd) -> BorrowedFd<'static> {
-    // SAFETY: the number is that of a source the selector owns (or that is lent to it), taken from `AsFd` and so not
-    // -1. The selector unregisters it before it gives the source back. If somebody closed it all the same, by unsafe
-    // means, the number is used only to name it to `epoll_ctl`, `poll`, `select` and `fcntl(F_GETFD)`, which answer
-    // with an error, and which read and write nothing through it.
-    unsafe { BorrowedFd::borrow_raw(descriptor) }
-}
-
-/// Says whether a descriptor is open, for mechanisms that would say so only at the next wait.
-fn check_open(descriptor: RawFd) -> io::Result<()> {
-    rustix::io::fcntl_getfd(borrow(descriptor))?;
-    Ok(())
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use rustix::event::{FdSetElement, PollFd};
 use rustix::io::Errno;
 
-use super::{BATCH, Flags, borrow, check_open, descriptor_at, index, timespec};
+use super::platform::{borrow, check_open, index, timespec};
+use super::{BATCH, Flags};
 use crate::interest::{Interest, Trigger};
 use crate::slab::Key;
 
@@ -130,7 +131,7 @@ impl Select {
             let flags = row.revents();
             if !flags.is_empty() {
                 let key = self.keys[index(row.as_fd().as_raw_fd())];
-                self.batch.push((key, Flags(flags.bits())));
+                self.batch.push((key, Flags::of(flags)));
             }
         }
         Ok(())
@@ -171,9 +172,12 @@ struct Sets([Vec<usize>; 3]);
 /// The interest that each bitmap stands for.
 const INTERESTS: [Interest; 3] = [Interest::READ, Interest::WRITE, Interest::PRIORITY];
 
-// The kernel's word, an `unsigned long`, is as wide as an address on Linux.
-const _: () = assert!(size_of::<FdSetElement>() == size_of::<usize>());
-const _: () = assert!(align_of::<FdSetElement>() == align_of::<usize>());
+/// How many of the kernel's words, 32 or 64 bits wide, are one of ours.
+const RATIO: usize = size_of::<usize>() / size_of::<FdSetElement>();
+
+// Where they are narrower than ours, the lower half must come first in memory.
+const _: () = assert!(RATIO == 1 || RATIO == 2 && cfg!(target_endian = "little"));
+const _: () = assert!(align_of::<FdSetElement>() <= align_of::<usize>());
 
 impl Sets {
     fn grow(&mut self, descriptor: RawFd) {
@@ -261,11 +265,16 @@ fn bit(descriptor: RawFd) -> usize {
     1 << (index(descriptor) % usize::BITS as usize)
 }
 
+/// The descriptor at a place in a table.
+fn descriptor_at(index: usize) -> RawFd {
+    (index as u32).cast_signed()
+}
+
 /// The kernel's name for our words.
 fn elements(words: &mut [usize]) -> &mut [FdSetElement] {
-    // SAFETY: `FdSetElement` is a transparent `unsigned long`, which the assertions above found to be as wide as, and
-    // aligned like, a `usize`; every bit pattern is valid for both.
-    unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len()) }
+    // SAFETY: `FdSetElement` is a transparent integer, of which the assertions above found that `RATIO` are as wide as
+    // a `usize` and aligned no more strictly; every bit pattern is valid for both.
+    unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len() * RATIO) }
 }
 
 #[cfg(test)]

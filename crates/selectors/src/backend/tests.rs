@@ -43,7 +43,7 @@ fn place_duplicate(file: &OwnedFd) -> BorrowedFd<'static> {
 
 /// Lends a descriptor without the owner's protection.
 fn lend(file: &OwnedFd) -> BorrowedFd<'static> {
-    super::borrow(file.as_raw_fd())
+    super::platform::borrow(file.as_raw_fd())
 }
 
 fn close() {
@@ -56,7 +56,7 @@ fn on_each_mechanism(test: impl Fn(&mut Selector<BorrowedFd<'static>, u32>)) {
     let _one_at_a_time = NUMBERS.lock().unwrap_or_else(PoisonError::into_inner);
     for mechanism in MECHANISMS {
         test(&mut Selector::with_mechanism(mechanism).unwrap());
-        if super::check_open(NUMBER).is_ok() {
+        if super::platform::check_open(NUMBER).is_ok() {
             close();
         }
     }
@@ -294,7 +294,7 @@ fn registering_what_is_not_open_is_an_error_at_once() {
     on_each_mechanism(|selector| {
         for interest in [Interest::NONE, Interest::READ] {
             let failed = selector
-                .register(super::borrow(NUMBER), interest, 9)
+                .register(super::platform::borrow(NUMBER), interest, 9)
                 .unwrap_err();
             assert_eq!(
                 failed.error.raw_os_error(),
