@@ -55,6 +55,7 @@ mod epoll {
     target_os = "dragonfly",
     all(test, target_os = "linux")
 ))]
+#[allow(clippy::unused_self)]
 mod kqueue;
 #[cfg(not(any(
     target_vendor = "apple",
@@ -69,16 +70,41 @@ mod kqueue {
 }
 
 // All have the same functions, also where a table in memory refuses nothing and knows nothing but numbers.
-#[cfg(unix)]
-#[path = "unix.rs"]
-mod platform;
-#[cfg(unix)]
 #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
+#[cfg_attr(windows, path = "windows/poll.rs")]
 mod poll;
-#[cfg(unix)]
+
+#[cfg(any(
+    windows,
+    target_os = "linux",
+    target_os = "android",
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly"
+))]
 #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
+#[cfg_attr(windows, path = "windows/select.rs")]
 mod select;
-#[cfg(all(test, unix))]
+#[cfg(not(any(
+    windows,
+    target_os = "linux",
+    target_os = "android",
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly"
+)))]
+mod select {
+    pub(super) use super::absent::{Absent as Select, check};
+}
+
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows/mod.rs")]
+mod platform;
+#[cfg(all(test, target_os = "linux"))]
 mod tests;
 
 pub use platform::AsSource;
@@ -115,7 +141,7 @@ impl Backend {
         match mechanism {
             Mechanism::Epoll => epoll::Epoll::new(waker).map(Backend::Epoll),
             Mechanism::Poll => Ok(Backend::Poll(poll::Poll::new(waker))),
-            Mechanism::Select => Ok(Backend::Select(select::Select::new(waker))),
+            Mechanism::Select => select::Select::new(waker).map(Backend::Select),
             Mechanism::Kqueue => kqueue::Kqueue::new(waker).map(Backend::Kqueue),
         }
     }
@@ -180,7 +206,8 @@ pub(crate) fn check(mechanism: Mechanism) -> Result<(), String> {
     let (checked, home) = match mechanism {
         Mechanism::Epoll => (epoll::check(), "Linux"),
         Mechanism::Kqueue => (kqueue::check(), "macOS and the BSDs"),
-        Mechanism::Poll | Mechanism::Select => (Ok(()), ""),
+        Mechanism::Select => (select::check(), "Linux, macOS, the BSDs and Windows"),
+        Mechanism::Poll => (Ok(()), "every system"),
     };
     checked.map_err(|error| match error.kind() {
         io::ErrorKind::Unsupported => {
