@@ -28,6 +28,11 @@ impl Interest {
     /// Exceptional input, such as TCP's out-of-band data.
     pub const PRIORITY: Interest = Interest(4);
 
+    /// The set as bits: the first two are those of [`Readiness`](crate::Readiness).
+    pub(crate) const fn bits(self) -> u8 {
+        self.0
+    }
+
     /// Whether all of `other` is in this set.
     pub const fn contains(self, other: Interest) -> bool {
         self.0 & other.0 == other.0

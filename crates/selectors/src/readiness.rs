@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
 
-use crate::interest::write_set;
+use crate::interest::{Interest, write_set};
 use crate::slab::Key;
 
 /// What a source is ready for: a set. The crate's first page says what each member means.
@@ -37,9 +37,21 @@ impl Readiness {
     /// registration's interest counts as empty.
     pub const INVALID: Readiness = Readiness(64);
 
+    /// Input or output as far as it is wanted. The bits of the two are those of the interests, so that no question
+    /// needs to be asked of each.
+    #[inline]
+    pub(crate) const fn usual(input: bool, output: bool, interest: Interest) -> Readiness {
+        Readiness((input as u8 | (output as u8) << 1) & interest.bits())
+    }
+
     /// Whether all of `other` is in this set.
     pub const fn contains(self, other: Readiness) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// Whether any of `other` is in this set.
+    pub const fn intersects(self, other: Readiness) -> bool {
+        self.0 & other.0 != 0
     }
 
     /// This set and `other`; `|` where constants are not needed.

@@ -8,8 +8,12 @@
 
 mod conformance {
     pub(crate) mod facts;
+    #[cfg(target_os = "linux")]
+    pub(crate) mod interrupted;
+    pub(crate) mod platform;
     pub(crate) mod readiness;
     pub(crate) mod registrations;
+    #[cfg(unix)]
     pub(crate) mod special;
     pub(crate) mod support;
     pub(crate) mod waiting;
@@ -19,26 +23,38 @@ mod conformance {
 /// Turns the list of cases into one test per case and mechanism. A case missing from the list is dead code, which
 /// the compiler reports.
 macro_rules! on_every_mechanism {
-    (@one $module:ident $mechanism:ident { $($subject:ident: $($case:ident)+;)+ }) => {
+    (@one $module:ident $mechanism:ident { $($subject:ident: $($(#[$attribute:meta])* $case:ident)+;)+ }) => {
         mod $module {
             $($(
+                $(#[$attribute])*
                 #[test]
                 fn $case() {
-                    crate::conformance::$subject::$case(trunkline_selectors::Mechanism::$mechanism);
+                    super::conformance::$subject::$case(trunkline_selectors::Mechanism::$mechanism);
                 }
             )+)+
         }
     };
     ($cases:tt) => {
+        #[cfg(target_os = "linux")]
         on_every_mechanism!(@one epoll Epoll $cases);
+        #[cfg(any(
+            target_vendor = "apple",
+            target_os = "freebsd",
+            target_os = "netbsd",
+            target_os = "openbsd",
+            target_os = "dragonfly"
+        ))]
+        on_every_mechanism!(@one kqueue Kqueue $cases);
         on_every_mechanism!(@one poll Poll $cases);
         on_every_mechanism!(@one select Select $cases);
     };
 }
 
 on_every_mechanism!({
+    interrupted:
+        #[cfg(target_os = "linux")]
+        w3_eintr_keeps_the_deadline;
     waiting:
-        w3_eintr_keeps_the_deadline
         w4_short_timeouts_are_neither_cut_nor_rounded_to_a_millisecond
         w4_zero_stays_zero
         w5_very_long_timeouts_wait
@@ -55,11 +71,13 @@ on_every_mechanism!({
         a_waker_wakes_no_other_selector
         a_waker_may_outlive_its_selector;
     registrations:
+        #[cfg(unix)]
         r1_a_number_reused_within_a_batch_gets_no_stale_event
         r2_unregister_silences_at_once
         r2_unregister_takes_effect_within_the_batch
         r4_a_duplicate_left_open_makes_no_events
         r7_a_failed_registration_leaks_nothing
+        #[cfg(unix)]
         r8_descriptor_2000_works
         more_sources_ready_than_one_batch_holds
         registering_twice_is_already_exists
@@ -79,6 +97,7 @@ on_every_mechanism!({
         e1_half_close_keeps_unread_data
         e1_half_close_is_silent_without_read_interest
         e2_a_reset_wakes_reader_and_writer
+        #[cfg(unix)]
         e2_a_broken_pipe_wakes_the_writer
         e3_empty_interest_never_storms
         e3_a_paused_reader_hears_of_the_hang_up_on_resuming
@@ -89,9 +108,14 @@ on_every_mechanism!({
         readiness_facts_are_told_apart
         a_full_writer_becomes_writable_again;
     special:
+        #[cfg(unix)]
         r9_a_regular_file_is_always_ready
+        #[cfg(unix)]
         r9_the_null_device_is_always_ready
+        #[cfg(unix)]
         r9_always_ready_sources_obey_modify_and_unregister
+        #[cfg(unix)]
         r9_an_always_ready_source_does_not_hide_others
+        #[cfg(target_os = "linux")]
         r9_a_terminal_is_ready_when_there_is_input;
 });

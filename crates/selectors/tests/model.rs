@@ -4,6 +4,8 @@
 //! the mechanisms are asked about the same sockets, without waiting, and all must say what the model says.
 
 #![forbid(unsafe_code)]
+// The model is Linux's sockets.
+#![cfg(target_os = "linux")]
 
 #[path = "conformance/facts.rs"]
 mod facts;

@@ -10,7 +10,7 @@ use trunkline_selectors::{Key, Slab};
 
 use crate::codec::{Codec, FrameError};
 use crate::connection::outbound::{Appended, Spare};
-use crate::connection::{Connection, Phase, Role};
+use crate::connection::{Connection, Facts, Phase, Role};
 use crate::handler::{Cause, Handler, Message};
 use crate::mutant::{Mutant, planted};
 use crate::network::Reading;
@@ -82,6 +82,8 @@ pub(crate) struct Core<C> {
     pub(crate) to_connect: Vec<ConnectionId>,
     pub(crate) close_listeners: bool,
     pub(crate) stopping: Stopping,
+    /// Something was asked of the loop as a whole: to connect, to close listeners, to stop.
+    pub(crate) asked: bool,
     /// The clock, as it stood when it was first asked for in this turn.
     pub(crate) clock: Reading,
     pub(crate) options: Options,
@@ -91,9 +93,9 @@ pub(crate) struct Core<C> {
 impl<C> Core<C> {
     pub(crate) fn touch(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(id.0)
-            && !connection.touched
+            && !connection.facts.any(Facts::TOUCHED)
         {
-            connection.touched = true;
+            connection.facts.set(Facts::TOUCHED);
             self.touched.push(id);
         }
     }
@@ -110,18 +112,34 @@ impl<C> Core<C> {
                 .insert(Connection::new(address, Role::Connected)),
         );
         self.to_connect.push(id);
+        self.asked = true;
         id
     }
 
-    /// Begins a graceful close; the linger deadline starts now.
+    pub(crate) fn stop(&mut self) {
+        self.stopping = self.stopping.max(Stopping::Asked);
+        self.asked = true;
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.stopping = Stopping::Killed;
+        self.asked = true;
+    }
+
+    /// Begins a graceful close; the linger deadline starts now. One that is still to be made is closed as soon as it
+    /// is: what was queued on it until now is flushed.
     pub(crate) fn close(&mut self, id: ConnectionId, cause: Option<Cause>) {
         let Some(connection) = self.connections.get_mut(id.0) else {
             return;
         };
-        if connection.phase > Phase::Open {
-            return;
+        match connection.facts.phase() {
+            Phase::Connecting => {
+                connection.facts.set(Facts::CLOSE_WHEN_OPEN);
+                return;
+            }
+            Phase::Open => connection.begin_close(cause),
+            Phase::Closing | Phase::Lingering | Phase::Aborting => return,
         }
-        connection.begin_close(cause);
         let deadline = self.deadline(self.options.linger);
         let timer = self.timers.insert(deadline, Due::Linger(id));
         if let Some(connection) = self.connections.get_mut(id.0) {
@@ -149,7 +167,7 @@ impl<C> Core<C> {
         let Some(connection) = self.connections.get_mut(id.0) else {
             return Sent::Gone;
         };
-        if !connection.takes_output() {
+        if !connection.facts.takes_output() {
             return Sent::Gone;
         }
         let limit = self.options.hard_limit_bytes;
@@ -174,13 +192,13 @@ fn queued(
     high_watermark_bytes: usize,
 ) -> Sent {
     if connection.outbound.bytes() > high_watermark_bytes && !planted(Mutant::NoBackPressure) {
-        connection.above_high = true;
+        connection.rise_above_high();
     }
-    if !connection.touched {
-        connection.touched = true;
+    if !connection.facts.any(Facts::TOUCHED) {
+        connection.facts.set(Facts::TOUCHED);
         touched.push(id);
     }
-    if connection.above_high {
+    if connection.facts.any(Facts::ABOVE_HIGH) {
         Sent::AboveHigh
     } else {
         Sent::Queued
@@ -193,7 +211,7 @@ impl<C: Codec> Core<C> {
         let Some(connection) = self.connections.get_mut(id.0) else {
             return Sent::Gone;
         };
-        if !connection.takes_output() {
+        if !connection.facts.takes_output() {
             return Sent::Gone;
         }
         let codec = &self.codec;
@@ -287,7 +305,8 @@ impl<H: Handler> Io<'_, H> {
     }
 
     /// Closes this connection gracefully: no more frames, what is queued is flushed, then the end of the
-    /// stream is sent and the peer's is awaited, all within the linger deadline.
+    /// stream is sent and the peer's is awaited, all within the linger deadline. One of ours that is not made yet
+    /// takes no more messages, and is closed like this as soon as it is; its linger deadline begins then.
     pub fn close(&mut self) {
         self.close_connection(self.id);
     }
@@ -306,7 +325,7 @@ impl<H: Handler> Io<'_, H> {
     /// Half-closes connection `id`.
     pub fn finish_connection(&mut self, id: ConnectionId) {
         if let Some(connection) = self.core.connections.get_mut(id.0) {
-            connection.finishing = true;
+            connection.facts.set(Facts::FINISHING);
             self.core.touch(id);
         }
     }
@@ -329,7 +348,7 @@ impl<H: Handler> Io<'_, H> {
     /// Pauses connection `id`.
     pub fn pause_connection(&mut self, id: ConnectionId) {
         if let Some(connection) = self.core.connections.get_mut(id.0) {
-            connection.paused = true;
+            connection.facts.set(Facts::PAUSED);
             self.core.touch(id);
         }
     }
@@ -342,7 +361,7 @@ impl<H: Handler> Io<'_, H> {
     /// Takes up reading from connection `id` again.
     pub fn resume_connection(&mut self, id: ConnectionId) {
         if let Some(connection) = self.core.connections.get_mut(id.0) {
-            connection.paused = false;
+            connection.facts.clear(Facts::PAUSED);
             self.core.touch(id);
         }
     }
@@ -380,16 +399,17 @@ impl<H: Handler> Io<'_, H> {
     /// Stops listening; connections go on.
     pub fn stop_listening(&mut self) {
         self.core.close_listeners = true;
+        self.core.asked = true;
     }
 
     /// Asks the loop to drain, as [`Remote::stop`](crate::Remote::stop).
     pub fn stop(&mut self) {
-        self.core.stopping = self.core.stopping.max(Stopping::Asked);
+        self.core.stop();
     }
 
     /// Asks the loop to end now, as [`Remote::kill`](crate::Remote::kill).
     pub fn kill(&mut self) {
-        self.core.stopping = Stopping::Killed;
+        self.core.kill();
     }
 
     /// Bytes queued on this connection and not yet taken by the kernel.

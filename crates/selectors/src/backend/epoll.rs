@@ -154,7 +154,7 @@ impl Epoll {
         self.strays
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         self.events.clear();
         self.taken = 0;
@@ -177,14 +177,14 @@ impl Epoll {
             .any(|event| event.data.u64() == Key::NOTHING.to_bits())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Option<(Key, Flags)> {
         let Event { flags, data } = *self.events.get(self.taken)?;
         self.taken += 1;
         Some((Key::from_bits(data.u64()), Flags(flags.bits() as u16)))
     }
 
-    #[inline]
+    #[inline(always)]
     fn wait_for_kernel(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         if self.nanoseconds {
             let timeout = timeout.map(timespec);

@@ -138,12 +138,16 @@ macro_rules! dispatch {
 
 impl Backend {
     pub(crate) fn new(mechanism: Mechanism, waker: Borrowed<'_>) -> io::Result<Backend> {
-        match mechanism {
+        let made = match mechanism {
             Mechanism::Epoll => epoll::Epoll::new(waker).map(Backend::Epoll),
             Mechanism::Poll => Ok(Backend::Poll(poll::Poll::new(waker))),
             Mechanism::Select => select::Select::new(waker).map(Backend::Select),
             Mechanism::Kqueue => kqueue::Kqueue::new(waker).map(Backend::Kqueue),
-        }
+        };
+        made.map_err(|error| match (error.kind(), mechanism.check()) {
+            (io::ErrorKind::Unsupported, Err(unavailable)) => unavailable.into(),
+            _ => error,
+        })
     }
 
     pub(crate) fn register(
@@ -185,7 +189,7 @@ impl Backend {
         dispatch!(self, mechanism => mechanism.may_report_strays())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         dispatch!(self, mechanism => mechanism.wait(timeout))
     }
@@ -195,7 +199,7 @@ impl Backend {
         dispatch!(self, mechanism => mechanism.saw_waker())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<(Key, Flags)> {
         dispatch!(self, mechanism => mechanism.next())
     }
@@ -241,21 +245,19 @@ impl Flags {
     }
 
     /// The answer in the crate's terms: the one table that makes all mechanisms agree.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn readiness(self, interest: Interest) -> Readiness {
+        // The usual case, told apart first: input or output and nothing else.
+        if self.0 & !(Flags::IN | Flags::OUT) == 0 {
+            return Readiness::usual(self.0 & Flags::IN != 0, self.0 & Flags::OUT != 0, interest);
+        }
+        self.full_readiness(interest)
+    }
+
+    fn full_readiness(self, interest: Interest) -> Readiness {
         let translated = self.translated(interest);
         let has = |flags: u16| translated.0 & flags != 0;
         let mut readiness = Readiness::NONE;
-        // The usual case, told apart first: input or output and nothing else.
-        if !has(!(Flags::IN | Flags::OUT)) {
-            if has(Flags::IN) && interest.contains(Interest::READ) {
-                readiness |= Readiness::READABLE;
-            }
-            if has(Flags::OUT) && interest.contains(Interest::WRITE) {
-                readiness |= Readiness::WRITABLE;
-            }
-            return readiness;
-        }
         if interest.contains(Interest::READ) {
             if has(Flags::IN | Flags::HANG_UP | Flags::ERROR | Flags::READ_HANG_UP) {
                 readiness |= Readiness::READABLE;

@@ -5,8 +5,6 @@
 pub(crate) struct Inbound {
     bytes: Vec<u8>,
     start: usize,
-    /// The codec has not said "incomplete" to these bytes yet: there may be whole frames among them.
-    unexamined: bool,
 }
 
 impl Inbound {
@@ -17,15 +15,6 @@ impl Inbound {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.start == self.bytes.len()
-    }
-
-    #[inline]
-    pub(crate) fn is_unexamined(&self) -> bool {
-        self.unexamined
-    }
-
-    pub(crate) fn set_unexamined(&mut self, unexamined: bool) {
-        self.unexamined = unexamined && !self.is_empty();
     }
 
     /// Adds bytes behind those that wait.

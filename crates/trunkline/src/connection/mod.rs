@@ -4,12 +4,18 @@
 
 use std::net::SocketAddr;
 
+use trunkline_selectors::Interest;
+
 use crate::handler::Cause;
+use crate::network::Socket;
 use crate::timer::TimerId;
 
+pub(crate) mod facts;
 pub(crate) mod inbound;
 pub(crate) mod outbound;
 
+pub(crate) use facts::{Facts, Phase};
+use inbound::Inbound;
 use outbound::Outbound;
 
 /// Which side began the connection.
@@ -21,139 +27,73 @@ pub enum Role {
     Connected,
 }
 
-/// Where a connection is in its life. It only moves down this list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Phase {
-    /// Our connect is under way.
-    Connecting,
-    /// Frames go both ways.
-    Open,
-    /// `close` was asked: input is discarded, output is flushed.
-    Closing,
-    /// Our end of the stream is sent: input is discarded until the peer's.
-    Lingering,
-    /// To be reset as soon as the loop comes by.
-    Aborting,
-}
-
-/// The part of a connection that callbacks may touch, through `Io`.
-// The flags are independent facts, not one state in disguise: `Phase` holds the state.
-#[allow(clippy::struct_excessive_bools)]
+/// The part of a connection that callbacks may touch, through `Io`, and what the loop must have at hand with it.
 pub(crate) struct Connection {
+    pub(crate) facts: Facts,
+    /// What the network was last told, for level-triggered sockets.
+    pub(crate) interest: Interest,
+    pub(crate) role: Role,
+    /// `Socket::NONE` until it is made.
+    pub(crate) socket: Socket,
     pub(crate) outbound: Outbound,
+    pub(crate) inbound: Inbound,
     pub(crate) peer: SocketAddr,
     pub(crate) timers: Vec<TimerId>,
     /// Why it ends, once that is decided; `None` means in order.
     pub(crate) cause: Option<Box<Cause>>,
-    pub(crate) role: Role,
-    pub(crate) phase: Phase,
-    /// It was made, and counted as open. A connection of ours that never is ends in `connect_failed`.
-    pub(crate) established: bool,
-    /// The handler wants no frames.
-    pub(crate) paused: bool,
-    /// The outgoing queue went above the high watermark and is not yet down at the low one.
-    pub(crate) above_high: bool,
-    /// Half-close was asked; the end of our stream follows the queue.
-    pub(crate) finishing: bool,
-    /// The end of our stream is sent.
-    pub(crate) finished: bool,
-    /// The peer's end of stream has been read.
-    pub(crate) ended: bool,
-    /// ... and the handler has been told.
-    pub(crate) end_told: bool,
-    /// The socket is believed to have input.
-    pub(crate) readable: bool,
-    /// The socket is believed to have room for output.
-    pub(crate) writable: bool,
-    /// A short read does not mean that the socket is empty (urgent byte or end of stream behind it).
-    pub(crate) read_to_the_end: bool,
-    /// It is in the core's list of connections that callbacks have touched.
-    pub(crate) touched: bool,
-    /// It is in the loop's list of connections to serve again.
-    pub(crate) queued: bool,
 }
 
 impl Connection {
     pub(crate) fn new(peer: SocketAddr, role: Role) -> Self {
         Self {
+            facts: Facts::new(role),
+            interest: Interest::NONE,
+            role,
+            socket: Socket::NONE,
             outbound: Outbound::default(),
+            inbound: Inbound::default(),
             peer,
             timers: Vec::new(),
             cause: None,
-            role,
-            phase: if role == Role::Accepted {
-                Phase::Open
-            } else {
-                Phase::Connecting
-            },
-            established: role == Role::Accepted,
-            paused: false,
-            above_high: false,
-            finishing: false,
-            finished: false,
-            ended: false,
-            end_told: false,
-            readable: false,
-            // A new socket has room; should it not, the first write finds out.
-            writable: role == Role::Accepted,
-            read_to_the_end: false,
-            touched: false,
-            queued: false,
         }
     }
 
-    /// May a frame be handed to the handler now?
+    /// Is there something to write, and room for it?
     #[inline]
-    pub(crate) fn takes_frames(&self) -> bool {
-        self.phase == Phase::Open && !self.paused && !self.held_back_by_output()
+    pub(crate) fn is_to_be_written(&self) -> bool {
+        !self.outbound.is_empty() && self.facts.may_be_written()
     }
 
-    /// Does its own output hold back its input? Of a connection we accepted, whose peer asks more than it
-    /// listens to. Not of one we made: there the output is our own doing, and not to read while the server
-    /// cannot send would leave both sides waiting for each other.
-    #[inline]
-    fn held_back_by_output(&self) -> bool {
-        self.above_high && self.role == Role::Accepted
+    /// Its queue has grown above the high watermark.
+    #[cold]
+    pub(crate) fn rise_above_high(&mut self) {
+        self.facts.set(Facts::ABOVE_HIGH);
+        self.facts
+            .put(Facts::HELD_BACK, self.role == Role::Accepted);
     }
 
-    /// Is input discarded?
-    #[inline]
-    pub(crate) fn discards(&self) -> bool {
-        matches!(self.phase, Phase::Closing | Phase::Lingering)
+    /// Its queue is at or below the low watermark again.
+    pub(crate) fn fall_to_low(&mut self) {
+        self.facts.clear(Facts::ABOVE_HIGH);
+        self.facts.clear(Facts::HELD_BACK);
     }
 
-    /// Should the socket be read when it has input?
-    #[inline]
-    pub(crate) fn wants_input(&self) -> bool {
-        !self.ended && (self.takes_frames() || self.discards())
-    }
-
-    /// Open, with all input read, all output written, and nothing asked for?
-    #[inline]
-    pub(crate) fn has_nothing_under_way(&self) -> bool {
-        self.phase == Phase::Open
-            && !(self.readable | self.paused | self.above_high | self.finishing | self.ended)
-            && self.outbound.is_empty()
-    }
-
-    /// May messages be queued?
-    #[inline]
-    pub(crate) fn takes_output(&self) -> bool {
-        self.phase <= Phase::Open && !self.finishing
+    /// Notes whether the codec has still to look at what waits.
+    pub(crate) fn set_unexamined(&mut self, unexamined: bool) {
+        self.facts
+            .put(Facts::UNEXAMINED, unexamined && !self.inbound.is_empty());
     }
 
     /// Begins a graceful close, for `cause` if it is not simply in order.
     pub(crate) fn begin_close(&mut self, cause: Option<Cause>) {
-        if self.phase <= Phase::Open {
-            self.phase = Phase::Closing;
-            self.cause = cause.map(Box::new);
-        }
+        self.facts.move_to(Phase::Closing);
+        self.cause = cause.map(Box::new);
     }
 
     /// Begins a reset. A connection that is already being reset keeps its first cause.
     pub(crate) fn begin_abort(&mut self, cause: Cause) {
-        if self.phase < Phase::Aborting {
-            self.phase = Phase::Aborting;
+        if self.facts.phase() < Phase::Aborting {
+            self.facts.move_to(Phase::Aborting);
             self.cause = Some(Box::new(cause));
         }
     }

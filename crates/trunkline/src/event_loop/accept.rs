@@ -8,13 +8,12 @@ use rustix::io::Errno;
 use trunkline_selectors::Interest;
 
 use super::{Ending, EventLoop, Session};
-use crate::connection::inbound::Inbound;
-use crate::connection::{Connection, Phase, Role};
+use crate::connection::{Connection, Facts, Phase, Role};
 use crate::handler::{Cause, Handler};
 use crate::io::{ConnectionId, Due, Io, Stopping};
 use crate::mutant::{Mutant, planted};
 use crate::net::{Error, Operation};
-use crate::network::{Network, Token};
+use crate::network::{Network, Socket, Token};
 use crate::options::WhenFull;
 
 /// Descriptors may be freed by other parts of the program, of which nobody tells us: look again after this.
@@ -23,8 +22,8 @@ const RETRY_ACCEPT: Duration = Duration::from_millis(100);
 /// Tokens from here up are listeners' numbers; connections' never come near it.
 const FIRST_LISTENER: u64 = u64::MAX - 0xffff;
 
-pub(super) struct Listener<S> {
-    socket: S,
+pub(super) struct Listener {
+    socket: Socket,
 }
 
 /// Whether listeners are watched.
@@ -120,7 +119,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         true
     }
 
-    fn accepted(&mut self, socket: N::Socket, peer: SocketAddr) {
+    fn accepted(&mut self, socket: Socket, peer: SocketAddr) {
         let id = ConnectionId(
             self.core
                 .connections
@@ -131,7 +130,11 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         self.opened(id);
     }
 
-    fn keep(&mut self, id: ConnectionId, socket: N::Socket, interest: Interest) {
+    fn keep(&mut self, id: ConnectionId, socket: Socket, interest: Interest) {
+        if let Some(connection) = self.core.connections.get_mut(id.0) {
+            connection.socket = socket;
+            connection.interest = interest;
+        }
         let index = id.0.index() as usize;
         if index >= self.sessions.len() {
             // Grown by a quarter, not doubled: an idle place is memory too.
@@ -142,14 +145,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             self.sessions.resize_with(index + 1, || None);
         }
         let decoder = self.core.codec.clone();
-        let session = Session {
-            socket,
-            decoder,
-            inbound: Inbound::default(),
-            state: None,
-            interest,
-        };
-        self.sessions[index] = Some(session);
+        let state = None;
+        self.sessions[index] = Some(Session { decoder, state });
     }
 
     /// A connection is there: asks the handler whether it wants it.
@@ -166,11 +163,15 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         if let Some(session) = self.session(id) {
             session.state = state;
         }
-        if self.core.stopping == Stopping::Draining
-            && let Some(connection) = self.core.connections.get_mut(id.0)
-        {
-            // Accepted at the last moment: its first request may be there already.
-            connection.readable = true;
+        if let Some(connection) = self.core.connections.get_mut(id.0) {
+            if self.core.stopping == Stopping::Draining {
+                // Accepted at the last moment: its first request may be there already.
+                connection.facts.set(Facts::READABLE);
+            }
+            if connection.facts.any(Facts::CLOSE_WHEN_OPEN) {
+                connection.facts.clear(Facts::CLOSE_WHEN_OPEN);
+                self.core.close(id, None);
+            }
         }
         self.settle(id);
     }
@@ -240,6 +241,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     /// Makes the sockets of the connections that were asked for.
     pub(super) fn make_connections(&mut self) {
+        self.core.asked = self.core.close_listeners
+            || matches!(self.core.stopping, Stopping::Asked | Stopping::Killed);
         for id in std::mem::take(&mut self.core.to_connect) {
             let Some(connection) = self.core.connections.get(id.0) else {
                 continue;
@@ -261,18 +264,15 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     /// A connecting socket reported something.
     pub(super) fn connecting_ready(&mut self, id: ConnectionId) {
-        let Some(session) = self.session(id) else {
+        let Some(connection) = self.core.connections.get_mut(id.0) else {
             return;
         };
-        let socket = session.socket;
-        match self.network.connected(socket) {
+        match self.network.connected(connection.socket) {
             Ok(true) => {
-                let Some(connection) = self.core.connections.get_mut(id.0) else {
-                    return;
-                };
-                connection.phase = Phase::Open;
-                connection.established = true;
-                connection.writable = true;
+                connection.facts.move_to(Phase::Open);
+                connection
+                    .facts
+                    .set(Facts::ESTABLISHED.with(Facts::WRITABLE));
                 // The deadline for connecting is the only timer it can have so far.
                 for timer in connection.timers.drain(..) {
                     self.core.timers.cancel(timer);
@@ -282,9 +282,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             }
             Ok(false) => {
                 // Nothing may be written yet, whatever the event seemed to say.
-                if let Some(connection) = self.core.connections.get_mut(id.0) {
-                    connection.writable = false;
-                }
+                connection.facts.clear(Facts::WRITABLE);
             }
             Err(error) => self.connect_failed(id, Operation::Connect, error),
         }

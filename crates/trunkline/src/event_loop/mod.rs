@@ -8,11 +8,10 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use trunkline_selectors::{Interest, Slab};
+use trunkline_selectors::Slab;
 
-use crate::connection::Phase;
-use crate::connection::inbound::Inbound;
 use crate::connection::outbound::Spare;
+use crate::connection::{Facts, Phase};
 use crate::handler::{Cause, Closed, Handler};
 use crate::io::{ConnectionId, Core, Due, Io, Stopping};
 use crate::net::{Error, Operation};
@@ -29,14 +28,10 @@ mod stop;
 
 use accept::{Accepting, Listener};
 
-/// The part of a connection that callbacks cannot reach: its socket, its decoder and the user's state.
-pub(crate) struct Session<H: Handler, S> {
-    socket: S,
+/// The part of a connection that only its own callbacks reach: its decoder and the user's state.
+pub(crate) struct Session<H: Handler> {
     decoder: H::Codec,
-    inbound: Inbound,
     state: Option<H::State>,
-    /// What the network was last told, for level-triggered sockets.
-    interest: Interest,
 }
 
 /// Many connections on one thread: the loop over one handler and one network.
@@ -49,8 +44,8 @@ pub struct EventLoop<H: Handler, N: Network = Kernel> {
     network: N,
     core: Core<H::Codec>,
     /// By the index of the connection's id.
-    sessions: Vec<Option<Session<H, N::Socket>>>,
-    listeners: Vec<Listener<N::Socket>>,
+    sessions: Vec<Option<Session<H>>>,
+    listeners: Vec<Listener>,
     accepting: Accepting,
     /// Set while descriptors have run out.
     retry_accept: Option<TimerId>,
@@ -79,6 +74,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             to_connect: Vec::new(),
             close_listeners: false,
             stopping: Stopping::No,
+            asked: false,
             clock,
             options,
             stats: Stats::default(),
@@ -144,7 +140,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     /// # Errors
     /// When waiting itself fails.
     pub fn turn(&mut self, wait_max: Option<Duration>) -> Result<bool, Error> {
-        if !self.core.to_connect.is_empty() {
+        if self.core.asked {
             self.make_connections();
         }
         if self.has_ended() {
@@ -162,22 +158,27 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         while let Some(event) = self.network.next_event() {
             self.dispatch(event);
         }
-        for _ in 0..carried {
-            self.serve_next_ready();
+        if carried > 0 {
+            self.serve_again(carried);
         }
         if woken {
             self.take_messages();
+            self.core.asked = true;
         }
         if !self.core.timers.is_empty() {
             self.fire_timers();
         }
-        self.settle_touched();
-        self.follow_wishes();
+        if !self.core.touched.is_empty() {
+            self.settle_touched();
+        }
+        if self.core.asked {
+            self.follow_wishes();
+        }
         Ok(true)
     }
 
     fn timeout(&mut self, wait_max: Option<Duration>) -> Option<Duration> {
-        let work_waits = !self.ready.is_empty() || !self.core.touched.is_empty();
+        let work_waits = self.core.asked || !self.ready.is_empty() || !self.core.touched.is_empty();
         if work_waits {
             return Some(Duration::ZERO);
         }
@@ -189,7 +190,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         Some(wait_max.map_or(until, |wait_max| wait_max.min(until)))
     }
 
-    #[inline]
+    #[inline(always)]
     fn dispatch(&mut self, event: Event) {
         if let Some(index) = accept::listener_index(event.token) {
             self.accept_from(index);
@@ -199,15 +200,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let Some(connection) = self.core.connections.get_mut(id.0) else {
             return;
         };
-        let readiness = event.readiness;
-        let ending = readiness.is_read_closed()
-            || readiness.is_write_closed()
-            || readiness.is_error()
-            || readiness.is_invalid();
-        connection.readable |= readiness.is_readable() || ending;
-        connection.writable |= readiness.is_writable() || ending;
-        connection.read_to_the_end |= ending || readiness.is_priority();
-        if connection.phase == Phase::Connecting {
+        connection.facts.report(event.readiness);
+        if connection.facts.phase() == Phase::Connecting {
             // With edge triggers the peer's first bytes may be told of in this very event, and never again.
             self.connecting_ready(id);
         } else {
@@ -215,13 +209,17 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         }
     }
 
-    fn serve_next_ready(&mut self) {
-        let Some(id) = self.ready.pop_front() else {
-            return;
-        };
-        if let Some(connection) = self.core.connections.get_mut(id.0) {
-            connection.queued = false;
-            self.serve(id);
+    /// Serves those whose budget ran out in the last turn.
+    #[inline(never)]
+    fn serve_again(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some(id) = self.ready.pop_front() else {
+                return;
+            };
+            if let Some(connection) = self.core.connections.get_mut(id.0) {
+                connection.facts.clear(Facts::QUEUED);
+                self.serve(id);
+            }
         }
     }
 
@@ -265,7 +263,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                     self.connect_failed(id, Operation::Connect, error);
                 }
                 Due::RetryAccept => self.retry_accepting(),
-                Due::Drain => self.core.stopping = Stopping::Killed,
+                Due::Drain => self.core.kill(),
             }
         }
     }
@@ -292,7 +290,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         }
     }
 
-    fn session(&mut self, id: ConnectionId) -> Option<&mut Session<H, N::Socket>> {
+    fn session(&mut self, id: ConnectionId) -> Option<&mut Session<H>> {
         self.sessions.get_mut(id.0.index() as usize)?.as_mut()
     }
 
@@ -310,17 +308,17 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             .get_mut(id.0.index() as usize)
             .and_then(Option::take);
         let cause = connection.cause.map_or(cause, |cause| *cause);
-        let Some(mut session) = session else {
+        let Some(session) = session else {
             // Its socket was never made.
             self.tell_connect_failed(id, connection.peer, cause);
             return;
         };
         match ending {
-            Ending::InOrder => self.network.close(session.socket),
-            Ending::Reset => self.network.abort(session.socket),
+            Ending::InOrder => self.network.close(connection.socket),
+            Ending::Reset => self.network.abort(connection.socket),
         }
         self.resume_accepting();
-        if !connection.established {
+        if !connection.facts.any(Facts::ESTABLISHED) {
             self.tell_connect_failed(id, connection.peer, cause);
             return;
         }
@@ -329,8 +327,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         if !matches!(cause, Cause::Finished) {
             self.core.stats.failed += 1;
         }
-        let unread = session.inbound.clear() as u64;
-        let Some(state) = session.state.take() else {
+        let unread = connection.inbound.clear() as u64;
+        let Some(state) = session.state else {
             return;
         };
         let mut io = Io {

@@ -1,10 +1,11 @@
 //! One connection's turn: read, cut frames, hand them over, within the budget.
 
 use std::io::ErrorKind;
+use std::ops::Range;
 
 use super::{EventLoop, Session};
 use crate::codec::{Codec, Decoded, FrameError};
-use crate::connection::{Connection, Phase};
+use crate::connection::{Connection, Facts, Phase};
 use crate::handler::{Cause, Flow, Handler};
 use crate::io::{ConnectionId, Core, Io};
 use crate::mutant::{Mutant, planted};
@@ -30,7 +31,7 @@ struct Budget {
 impl<H: Handler, N: Network> EventLoop<H, N> {
     /// Serves a connection until it has no more to give, wants no more, or has used its budget; then settles it,
     /// which writes what was queued and puts it back in line when there is more to do.
-    #[inline]
+    #[inline(always)]
     pub(super) fn serve(&mut self, id: ConnectionId) {
         let mut left = Budget {
             bytes: self.core.options.read_budget_bytes,
@@ -41,55 +42,59 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     }
 
     /// One step of a turn; `false` ends it.
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, id: ConnectionId, left: &mut Budget) -> bool {
         let Some(connection) = self.core.connections.get_mut(id.0) else {
             return false;
         };
-        let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
-            return false;
-        };
         // It is going to be settled: what its own callbacks ask needs no line in the list of the touched.
-        connection.touched = true;
-        let frames_wait = session.inbound.is_unexamined() && connection.takes_frames();
-        if connection.ended || frames_wait {
-            return self.step_without_input(id, left);
+        connection.facts.set(Facts::TOUCHED);
+        if !connection.facts.is_to_be_read() {
+            return self.unusual_step(id, left);
         }
-        if !connection.readable || !connection.wants_input() || left.bytes == 0 {
-            return false;
-        }
-        match self.network.read(session.socket, &mut self.buffer) {
+        match self.network.read(connection.socket, &mut self.buffer) {
             Ok(count @ 1..) => {
-                // A short read has emptied the socket: the read that would only say so is saved.
-                let emptied = count < self.buffer.len() && !connection.read_to_the_end;
-                connection.readable = !emptied;
+                let emptied = took_all(connection, count, self.buffer.len());
                 self.core.stats.bytes_in += count as u64;
+                let frames_wait = self.take_in(id, count, left);
+                if emptied && !frames_wait {
+                    return false;
+                }
                 left.bytes = left.bytes.saturating_sub(count);
-                let discards = connection.discards();
-                let frames_wait = !discards && self.take_in(id, count, left);
-                (frames_wait || !emptied) && left.frames > 0
+                left.bytes > 0 && left.frames > 0
             }
-            unusual => self.no_input(id, unusual),
+            nothing => self.no_input(id, nothing),
         }
     }
 
-    /// A step that is not a read: frames that wait already, and the end of the stream.
+    /// A step that is not simply a read: frames that wait already, the end of the stream, bytes to discard.
     #[inline(never)]
-    fn step_without_input(&mut self, id: ConnectionId, left: &mut Budget) -> bool {
+    fn unusual_step(&mut self, id: ConnectionId, left: &mut Budget) -> bool {
         let Some(connection) = self.core.connections.get_mut(id.0) else {
             return false;
         };
-        let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
-            return false;
-        };
-        if connection.takes_frames() && session.inbound.is_unexamined() {
+        let facts = connection.facts;
+        if facts.takes_frames() && facts.any(Facts::UNEXAMINED) {
             self.hand_over_waiting(id, &mut left.frames);
             return left.frames > 0;
         }
-        if connection.takes_frames() && !connection.end_told {
-            self.tell_end(id);
+        if facts.any(Facts::ENDED) {
+            if facts.takes_frames() && !facts.any(Facts::END_TOLD) {
+                self.tell_end(id);
+            }
+            return false;
         }
-        false
+        if !facts.discards() || !facts.any(Facts::READABLE) || left.bytes == 0 {
+            return false;
+        }
+        match self.network.read(connection.socket, &mut self.buffer) {
+            Ok(count @ 1..) => {
+                self.core.stats.bytes_in += count as u64;
+                left.bytes = left.bytes.saturating_sub(count);
+                !took_all(connection, count, self.buffer.len())
+            }
+            nothing => self.no_input(id, nothing),
+        }
     }
 
     /// A read that brought nothing: the end of the stream, nothing yet, or an error. Says whether to go on.
@@ -98,19 +103,17 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let Some(connection) = self.core.connections.get_mut(id.0) else {
             return false;
         };
-        connection.readable = false;
+        connection.facts.clear(Facts::READABLE);
         match outcome {
             Ok(_) => {
-                connection.ended = true;
-                if planted(Mutant::EndDropsFrames)
-                    && let Some(session) = self.session(id)
-                {
-                    session.inbound.clear();
+                connection.facts.set(Facts::ENDED);
+                if planted(Mutant::EndDropsFrames) {
+                    connection.inbound.clear();
                 }
                 true
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                connection.read_to_the_end = false;
+                connection.facts.clear(Facts::READ_TO_THE_END);
                 false
             }
             Err(error) => {
@@ -122,28 +125,36 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     /// Cuts frames from the bytes just read: in place when nothing waits before them. Says whether there may
     /// be frames left among them.
-    #[inline]
+    #[inline(always)]
     fn take_in(&mut self, id: ConnectionId, count: usize, left: &mut Budget) -> bool {
-        let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
+        let Some(connection) = self.core.connections.get_mut(id.0) else {
             return false;
         };
         let input = &self.buffer[..count];
-        if !session.inbound.is_empty() {
-            session.inbound.extend(input);
-            session.inbound.set_unexamined(true);
+        if !connection.inbound.is_empty() {
+            connection.inbound.extend(input);
+            connection.set_unexamined(true);
             return true;
         }
+        let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
+            return false;
+        };
         let (handler, core) = (&mut self.handler, &mut self.core);
         let (consumed, halt) = hand_over(handler, core, session, id, input, &mut left.frames);
-        if consumed == count {
-            return false;
-        }
-        if !planted(Mutant::PartialFrameLost) {
-            session.inbound.extend(&input[consumed..]);
-        }
+        consumed < count && self.keep_the_rest(id, consumed..count, &halt)
+    }
+
+    /// Keeps the bytes just read that were not handed over. Says whether there may be frames among them.
+    #[inline(never)]
+    fn keep_the_rest(&mut self, id: ConnectionId, rest: Range<usize>, halt: &Halt) -> bool {
         let stopped = matches!(halt, Halt::Stopped);
-        session.inbound.set_unexamined(stopped);
-        if let Halt::Bad(error) = halt {
+        if let Some(connection) = self.core.connections.get_mut(id.0) {
+            if !planted(Mutant::PartialFrameLost) {
+                connection.inbound.extend(&self.buffer[rest]);
+            }
+            connection.set_unexamined(stopped);
+        }
+        if let Halt::Bad(error) = *halt {
             self.core.close(id, Some(Cause::BadFrame(error)));
         }
         stopped
@@ -151,11 +162,14 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     /// Cuts frames from the bytes that wait.
     fn hand_over_waiting(&mut self, id: ConnectionId, frames_left: &mut usize) {
+        let Some(connection) = self.core.connections.get_mut(id.0) else {
+            return;
+        };
         let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
             return;
         };
-        // Taken out while the frames borrow from it: the handler gets the session's state at the same time.
-        let mut inbound = std::mem::take(&mut session.inbound);
+        // Taken out while the frames borrow from it: the handler gets the core at the same time.
+        let mut inbound = std::mem::take(&mut connection.inbound);
         let (consumed, halt) = hand_over(
             &mut self.handler,
             &mut self.core,
@@ -165,8 +179,10 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             frames_left,
         );
         inbound.consume(consumed);
-        inbound.set_unexamined(matches!(halt, Halt::Stopped));
-        session.inbound = inbound;
+        if let Some(connection) = self.core.connections.get_mut(id.0) {
+            connection.inbound = inbound;
+            connection.set_unexamined(matches!(halt, Halt::Stopped));
+        }
         if let Halt::Bad(error) = halt {
             self.core.close(id, Some(Cause::BadFrame(error)));
         }
@@ -180,8 +196,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
             return;
         };
-        connection.end_told = true;
-        let mut inbound = std::mem::take(&mut session.inbound);
+        connection.facts.set(Facts::END_TOLD);
+        let mut inbound = std::mem::take(&mut connection.inbound);
         let Some(state) = session.state.as_mut() else {
             return;
         };
@@ -204,13 +220,11 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             inbound.clear();
             apply(&mut self.core, id, flow);
         }
-        session.inbound = inbound;
-        if self
-            .core
-            .connections
-            .get(id.0)
-            .is_some_and(|connection| connection.phase == Phase::Open)
-        {
+        let Some(connection) = self.core.connections.get_mut(id.0) else {
+            return;
+        };
+        connection.inbound = inbound;
+        if connection.facts.phase() == Phase::Open {
             self.handler.end_of_stream(
                 state,
                 &mut Io {
@@ -222,12 +236,22 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     }
 }
 
+/// Notes a read. A short one has emptied the socket: the read that would only say so is saved.
+#[inline(always)]
+fn took_all(connection: &mut Connection, count: usize, room: usize) -> bool {
+    let all = count < room && !connection.facts.any(Facts::READ_TO_THE_END);
+    if all {
+        connection.facts.clear(Facts::READABLE);
+    }
+    all
+}
+
 /// Hands over frames from the front of `input` until something says stop; says how much was used up.
-#[inline]
-fn hand_over<H: Handler, S>(
+#[inline(always)]
+fn hand_over<H: Handler>(
     handler: &mut H,
     core: &mut Core<H::Codec>,
-    session: &mut Session<H, S>,
+    session: &mut Session<H>,
     id: ConnectionId,
     input: &[u8],
     frames_left: &mut usize,
@@ -258,7 +282,7 @@ fn hand_over<H: Handler, S>(
         if !core
             .connections
             .get(id.0)
-            .is_some_and(Connection::takes_frames)
+            .is_some_and(|connection| connection.facts.takes_frames())
         {
             return (used, Halt::Stopped);
         }
@@ -271,7 +295,7 @@ fn apply<C: Codec>(core: &mut Core<C>, id: ConnectionId, flow: Flow) {
         Flow::Continue => {}
         Flow::Pause => {
             if let Some(connection) = core.connections.get_mut(id.0) {
-                connection.paused = true;
+                connection.facts.set(Facts::PAUSED);
             }
         }
         Flow::Close => core.close(id, None),

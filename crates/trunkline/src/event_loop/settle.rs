@@ -5,8 +5,8 @@ use std::io::{self, ErrorKind, IoSlice};
 use trunkline_selectors::Interest;
 
 use super::{Ending, EventLoop};
-use crate::connection::outbound::{Outbound, Spare};
-use crate::connection::{Connection, Phase};
+use crate::connection::outbound::Spare;
+use crate::connection::{Connection, Facts, Phase};
 use crate::handler::{Cause, Handler};
 use crate::io::{ConnectionId, Io, Stopping};
 use crate::mutant::{Mutant, planted};
@@ -20,34 +20,23 @@ const SLICES_MAX: usize = 16;
 impl<H: Handler, N: Network> EventLoop<H, N> {
     /// Brings a connection in order after its callbacks. Called at the end of its own turn, and at the end of
     /// the loop's turn when another connection's callback touched it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn settle(&mut self, id: ConnectionId) {
         let Some(connection) = self.core.connections.get_mut(id.0) else {
             return;
         };
-        connection.touched = false;
-        if matches!(connection.phase, Phase::Connecting | Phase::Aborting) {
-            if connection.phase == Phase::Aborting {
-                self.done(id, Cause::Aborted, Ending::Reset);
-            }
-            return;
-        }
-        let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
-            return;
-        };
-        if connection.writable && !connection.outbound.is_empty() {
+        connection.facts.clear(Facts::TOUCHED);
+        if connection.is_to_be_written() {
             let (network, stats) = (&mut self.network, &mut self.core.stats);
-            let socket = session.socket;
-            if let Err(error) = flush(network, socket, connection, stats, &mut self.core.spare) {
+            if let Err(error) = flush(network, connection, stats, &mut self.core.spare) {
                 self.failed(id, Operation::Send, error);
                 return;
             }
         }
         // The usual case, seen at a glance: all is read and written, and nothing was asked.
-        let at_rest = connection.has_nothing_under_way()
-            && !session.inbound.is_unexamined()
-            && self.core.stopping == Stopping::No
-            && (self.network.trigger() == Trigger::Edge || session.interest == Interest::READ);
+        let at_rest = connection.facts.at_rest()
+            && connection.outbound.is_empty()
+            && self.core.stopping == Stopping::No;
         if !at_rest {
             self.settle_the_rest(id);
         }
@@ -55,6 +44,17 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     #[inline(never)]
     fn settle_the_rest(&mut self, id: ConnectionId) {
+        let Some(connection) = self.core.connections.get(id.0) else {
+            return;
+        };
+        match connection.facts.phase() {
+            Phase::Connecting => return,
+            Phase::Aborting => {
+                self.done(id, Cause::Aborted, Ending::Reset);
+                return;
+            }
+            Phase::Open | Phase::Closing | Phase::Lingering => {}
+        }
         self.tell_drained(id);
         if self.core.stopping == Stopping::Draining {
             self.close_if_idle(id);
@@ -65,19 +65,18 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     }
 
     /// Ends the pause of input that the connection's own output had caused.
-    #[inline]
     fn tell_drained(&mut self, id: ConnectionId) {
         let Some(connection) = self.core.connections.get_mut(id.0) else {
             return;
         };
-        if !connection.above_high
+        if !connection.facts.any(Facts::ABOVE_HIGH)
             || connection.outbound.bytes() > self.core.options.low_watermark_bytes
             || planted(Mutant::ResumeForgotten)
         {
             return;
         }
-        connection.above_high = false;
-        if connection.phase != Phase::Open {
+        connection.fall_to_low();
+        if connection.facts.phase() != Phase::Open {
             return;
         }
         let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
@@ -96,32 +95,28 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     }
 
     /// Carries out half-close and close as far as they can go. `false` when the connection is gone.
-    #[inline]
     fn carry_out_ending(&mut self, id: ConnectionId) -> bool {
         let Some(connection) = self.core.connections.get_mut(id.0) else {
             return false;
         };
-        let closing = matches!(connection.phase, Phase::Closing | Phase::Lingering);
-        if !closing && !connection.finishing {
+        let closing = connection.facts.discards();
+        if !closing && !connection.facts.any(Facts::FINISHING) {
             return true;
         }
         if !connection.outbound.is_empty() && !planted(Mutant::CloseBeforeFlush) {
             return true;
         }
-        if closing && (connection.ended || planted(Mutant::CloseWithoutLinger)) {
+        if closing && (connection.facts.any(Facts::ENDED) || planted(Mutant::CloseWithoutLinger)) {
             // The peer's end of stream has been read, so nothing unread can turn this close into a reset.
             self.done(id, Cause::Finished, Ending::InOrder);
             return false;
         }
         if closing {
-            connection.phase = Phase::Lingering;
+            connection.facts.move_to(Phase::Lingering);
         }
-        if !connection.finished {
-            connection.finished = true;
-            let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
-                return false;
-            };
-            if let Err(error) = self.network.shutdown_write(session.socket) {
+        if !connection.facts.any(Facts::FINISHED) {
+            connection.facts.set(Facts::FINISHED);
+            if let Err(error) = self.network.shutdown_write(connection.socket) {
                 self.failed(id, Operation::Shutdown, error);
                 return false;
             }
@@ -130,50 +125,49 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     }
 
     /// Puts the connection in line when it has more to do, and tells the network what to watch it for.
-    #[inline]
     fn watch(&mut self, id: ConnectionId) {
         let Some(connection) = self.core.connections.get_mut(id.0) else {
             return;
         };
-        let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
-            return;
-        };
-        let frames_wait =
-            session.inbound.is_unexamined() || connection.ended && !connection.end_told;
-        let more = connection.readable && connection.wants_input()
-            || frames_wait && connection.takes_frames();
-        if more && !connection.queued && !planted(Mutant::BudgetNotRequeued) {
-            connection.queued = true;
+        let facts = connection.facts;
+        let end_waits = facts.any(Facts::ENDED) && !facts.any(Facts::END_TOLD);
+        let frames_wait = facts.any(Facts::UNEXAMINED) || end_waits;
+        let more = facts.any(Facts::READABLE) && facts.wants_input()
+            || frames_wait && facts.takes_frames();
+        if more && !facts.any(Facts::QUEUED) && !planted(Mutant::BudgetNotRequeued) {
+            connection.facts.set(Facts::QUEUED);
             self.ready.push_back(id);
         }
         if self.network.trigger() == Trigger::Edge {
+            connection.facts.clear(Facts::WATCHED_UNUSUALLY);
             return;
         }
         let mut interest = Interest::NONE;
-        if connection.wants_input() {
+        if facts.wants_input() {
             interest = interest.with(Interest::READ);
         }
         if !connection.outbound.is_empty() && !planted(Mutant::WriteInterestForgotten) {
             interest = interest.with(Interest::WRITE);
         }
-        if interest != session.interest {
-            session.interest = interest;
-            self.network.set_interest(session.socket, interest);
+        if interest != connection.interest {
+            connection.interest = interest;
+            self.network.set_interest(connection.socket, interest);
         }
+        let unusual = interest != Interest::READ;
+        connection.facts.put(Facts::WATCHED_UNUSUALLY, unusual);
     }
 }
 
 /// Writes until the queue is empty or the socket is full.
-#[inline]
+#[inline(always)]
 fn flush<N: Network>(
     network: &mut N,
-    socket: N::Socket,
     connection: &mut Connection,
     stats: &mut Stats,
     spare: &mut Spare,
 ) -> io::Result<()> {
     while !connection.outbound.is_empty() {
-        match write(network, socket, &connection.outbound) {
+        match write(network, connection) {
             Ok(written) => {
                 stats.bytes_out += written as u64;
                 let taken = if planted(Mutant::ShortWriteIgnored) {
@@ -184,7 +178,7 @@ fn flush<N: Network>(
                 connection.outbound.consume(taken, spare);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                connection.writable = false;
+                connection.facts.clear(Facts::WRITABLE);
                 break;
             }
             Err(error) => return Err(error),
@@ -194,12 +188,12 @@ fn flush<N: Network>(
 }
 
 /// One call for what is queued: gathered only when it is in several pieces.
-#[inline]
-fn write<N: Network>(network: &mut N, socket: N::Socket, outbound: &Outbound) -> io::Result<usize> {
-    if let Some(bytes) = outbound.single() {
-        return network.write(socket, &[IoSlice::new(bytes)]);
+#[inline(always)]
+fn write<N: Network>(network: &mut N, connection: &Connection) -> io::Result<usize> {
+    if let Some(bytes) = connection.outbound.single() {
+        return network.write(connection.socket, &[IoSlice::new(bytes)]);
     }
     let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-    let count = outbound.slices(&mut slices);
-    network.write(socket, &slices[..count])
+    let count = connection.outbound.slices(&mut slices);
+    network.write(connection.socket, &slices[..count])
 }

@@ -1,6 +1,7 @@
 //! The end of a loop: drain on the first wish, reset everything on the second.
 
 use super::{Ending, EventLoop};
+use crate::connection::Facts;
 use crate::handler::{Cause, Handler};
 use crate::io::{ConnectionId, Due, Io, Stopping};
 use crate::network::Network;
@@ -16,13 +17,13 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     }
 
     /// Does what other threads, or callbacks, have asked of the loop as a whole.
-    #[inline]
     pub(super) fn follow_wishes(&mut self) {
         match self.remote.wished() {
             Wish::Run => {}
-            Wish::Stop => self.core.stopping = self.core.stopping.max(Stopping::Asked),
-            Wish::Kill => self.core.stopping = Stopping::Killed,
+            Wish::Stop => self.core.stop(),
+            Wish::Kill => self.core.kill(),
         }
+        self.core.asked = !self.core.to_connect.is_empty();
         if self.core.close_listeners {
             self.core.close_listeners = false;
             self.close_listeners();
@@ -52,7 +53,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         for id in self.all_connections() {
             if let Some(connection) = self.core.connections.get_mut(id.0) {
                 // A request may be there that nobody has told us of yet: the read will tell.
-                connection.readable = true;
+                connection.facts.set(Facts::READABLE);
             }
             self.serve(id);
         }
@@ -63,13 +64,10 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let Some(connection) = self.core.connections.get(id.0) else {
             return;
         };
-        let Some(Some(session)) = self.sessions.get(id.0.index() as usize) else {
-            return;
-        };
-        let idle = connection.takes_frames()
-            && !connection.readable
-            && !connection.ended
-            && session.inbound.is_empty()
+        let facts = connection.facts;
+        let idle = facts.takes_frames()
+            && !facts.any(Facts::READABLE.with(Facts::ENDED))
+            && connection.inbound.is_empty()
             && connection.outbound.is_empty();
         if idle {
             self.core.close(id, None);

@@ -10,7 +10,7 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, sockopt};
 use trunkline_selectors::{Key, Mechanism, Selector, Waker};
 
-use super::{Event, Interest, Network, Reading, Token, Trigger, Wake};
+use super::{Event, Interest, Network, Reading, Socket, Token, Trigger, Wake};
 use crate::net;
 
 /// What an edge-triggered stream is registered for, once. Priority is among it because a read stops short at
@@ -80,28 +80,26 @@ impl Kernel {
             .register_with(stream, interest, self.trigger, token)?)
     }
 
-    #[inline]
-    fn socket(&self, key: Key) -> io::Result<&OwnedFd> {
+    #[inline(always)]
+    fn socket(&self, socket: Socket) -> io::Result<&OwnedFd> {
         self.selector
-            .source(key)
+            .source(key(socket))
             .ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 }
 
 impl Network for Kernel {
-    type Socket = Key;
-
     #[inline]
     fn now(&self) -> Instant {
         Instant::now()
     }
 
-    #[inline]
+    #[inline(always)]
     fn reading(&self) -> Reading {
         Reading::Untaken(Instant::now)
     }
 
-    #[inline]
+    #[inline(always)]
     fn trigger(&self) -> Trigger {
         self.trigger
     }
@@ -111,16 +109,16 @@ impl Network for Kernel {
         address: SocketAddr,
         backlog: u32,
         token: Token,
-    ) -> io::Result<(Key, SocketAddr)> {
+    ) -> io::Result<(Socket, SocketAddr)> {
         let listener = net::listen(address, backlog)?;
         let bound = listener.local_addr()?;
         let key = self
             .selector
             .register(OwnedFd::from(listener), Interest::READ, token)?;
-        Ok((key, bound))
+        Ok((socket(key), bound))
     }
 
-    fn accept(&mut self, listener: Key, token: Token) -> io::Result<(Key, SocketAddr)> {
+    fn accept(&mut self, listener: Socket, token: Token) -> io::Result<(Socket, SocketAddr)> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let listener = self.socket(listener)?;
         let (stream, peer) = retry_on_intr(|| rustix::net::acceptfrom_with(listener, flags))?;
@@ -128,15 +126,17 @@ impl Network for Kernel {
         let peer = peer
             .and_then(|peer| SocketAddr::try_from(peer).ok())
             .ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted))?;
-        Ok((self.register_stream(stream, Interest::READ, token)?, peer))
+        let key = self.register_stream(stream, Interest::READ, token)?;
+        Ok((socket(key), peer))
     }
 
-    fn connect(&mut self, address: SocketAddr, token: Token) -> io::Result<Key> {
+    fn connect(&mut self, address: SocketAddr, token: Token) -> io::Result<Socket> {
         let stream = net::connect_start(address)?;
-        self.register_stream(OwnedFd::from(stream), Interest::WRITE, token)
+        let key = self.register_stream(OwnedFd::from(stream), Interest::WRITE, token)?;
+        Ok(socket(key))
     }
 
-    fn connected(&mut self, socket: Key) -> io::Result<bool> {
+    fn connected(&mut self, socket: Socket) -> io::Result<bool> {
         let socket = self.socket(socket)?;
         sockopt::socket_error(socket)??;
         // "Writable" alone does not mean connected; having a peer does.
@@ -147,16 +147,16 @@ impl Network for Kernel {
         }
     }
 
-    #[inline]
-    fn read(&mut self, socket: Key, buffer: &mut [u8]) -> io::Result<usize> {
+    #[inline(always)]
+    fn read(&mut self, socket: Socket, buffer: &mut [u8]) -> io::Result<usize> {
         let socket = self.socket(socket)?;
         let (read, _) =
             retry_on_intr(|| rustix::net::recv(socket, &mut *buffer, RecvFlags::empty()))?;
         Ok(read)
     }
 
-    #[inline]
-    fn write(&mut self, socket: Key, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+    #[inline(always)]
+    fn write(&mut self, socket: Socket, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         let socket = self.socket(socket)?;
         let flags = SendFlags::NOSIGNAL;
         let written = match buffers {
@@ -168,28 +168,28 @@ impl Network for Kernel {
         Ok(written?)
     }
 
-    fn shutdown_write(&mut self, socket: Key) -> io::Result<()> {
+    fn shutdown_write(&mut self, socket: Socket) -> io::Result<()> {
         Ok(rustix::net::shutdown(
             self.socket(socket)?,
             Shutdown::Write,
         )?)
     }
 
-    fn close(&mut self, socket: Key) {
-        drop(self.selector.unregister(socket));
+    fn close(&mut self, socket: Socket) {
+        drop(self.selector.unregister(key(socket)));
     }
 
-    fn abort(&mut self, socket: Key) {
-        if let Some((socket, _)) = self.selector.unregister(socket) {
+    fn abort(&mut self, socket: Socket) {
+        if let Some((socket, _)) = self.selector.unregister(key(socket)) {
             // A linger time of zero makes close send a reset (tcp(7), SO_LINGER). Should it fail, the
             // socket is closed all the same.
             let _ = sockopt::set_socket_linger(&socket, Some(Duration::ZERO));
         }
     }
 
-    fn set_interest(&mut self, socket: Key, interest: Interest) {
+    fn set_interest(&mut self, socket: Socket, interest: Interest) {
         // A stale key has no interest to set; the engine never relies on an answer.
-        let _ = self.selector.modify(socket, interest);
+        let _ = self.selector.modify(key(socket), interest);
     }
 
     fn hold_reserve(&mut self) -> io::Result<()> {
@@ -203,12 +203,12 @@ impl Network for Kernel {
         self.reserve = None;
     }
 
-    #[inline]
+    #[inline(always)]
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         Ok(self.selector.select(timeout)?.woken)
     }
 
-    #[inline]
+    #[inline(always)]
     fn next_event(&mut self) -> Option<Event> {
         let (event, token) = self.selector.next_event_with(|_, token| *token)?;
         Some(Event {
@@ -224,4 +224,13 @@ impl Network for Kernel {
             let _ = waker.wake();
         })
     }
+}
+
+/// A socket goes by the key of its registration.
+fn key(socket: Socket) -> Key {
+    Key::from_bits(socket.0)
+}
+
+fn socket(key: Key) -> Socket {
+    Socket(key.to_bits())
 }

@@ -27,6 +27,15 @@ pub use trunkline_selectors::{Interest, Readiness, Trigger};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Token(pub u64);
 
+/// Names an open socket of a network. What the number means is the network's own business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Socket(pub u64);
+
+impl Socket {
+    /// Names no socket, on any network.
+    pub(crate) const NONE: Socket = Socket(u64::MAX);
+}
+
 /// A socket is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event {
@@ -65,9 +74,6 @@ pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// Sockets, readiness and a clock. See the module's contract.
 pub trait Network {
-    /// Names an open socket of this network.
-    type Socket: Copy + Eq + std::fmt::Debug;
-
     /// The monotonic clock.
     fn now(&self) -> Instant;
     /// The clock for one turn: taken at once, or when it is first asked for.
@@ -82,29 +88,25 @@ pub trait Network {
         address: SocketAddr,
         backlog: u32,
         token: Token,
-    ) -> io::Result<(Self::Socket, SocketAddr)>;
+    ) -> io::Result<(Socket, SocketAddr)>;
     /// Takes one connection from the backlog; it is registered with `token`, interested in input.
-    fn accept(
-        &mut self,
-        listener: Self::Socket,
-        token: Token,
-    ) -> io::Result<(Self::Socket, SocketAddr)>;
+    fn accept(&mut self, listener: Socket, token: Token) -> io::Result<(Socket, SocketAddr)>;
     /// Starts to connect; registered with `token`, interested in output, which reports the outcome.
-    fn connect(&mut self, address: SocketAddr, token: Token) -> io::Result<Self::Socket>;
+    fn connect(&mut self, address: SocketAddr, token: Token) -> io::Result<Socket>;
     /// After a connecting socket reported readiness: `Ok(true)` connected, `Ok(false)` not yet, or why it failed.
-    fn connected(&mut self, socket: Self::Socket) -> io::Result<bool>;
+    fn connected(&mut self, socket: Socket) -> io::Result<bool>;
     /// Reads at most `buffer.len()` bytes; 0 is the end of the stream.
-    fn read(&mut self, socket: Self::Socket, buffer: &mut [u8]) -> io::Result<usize>;
+    fn read(&mut self, socket: Socket, buffer: &mut [u8]) -> io::Result<usize>;
     /// Writes from `buffers` in one call, perhaps in part. Never raises `SIGPIPE`.
-    fn write(&mut self, socket: Self::Socket, buffers: &[IoSlice<'_>]) -> io::Result<usize>;
+    fn write(&mut self, socket: Socket, buffers: &[IoSlice<'_>]) -> io::Result<usize>;
     /// Shuts the sending direction: the peer sees the end of the stream.
-    fn shutdown_write(&mut self, socket: Self::Socket) -> io::Result<()>;
+    fn shutdown_write(&mut self, socket: Socket) -> io::Result<()>;
     /// Closes the socket, a listener included.
-    fn close(&mut self, socket: Self::Socket);
+    fn close(&mut self, socket: Socket);
     /// Closes the socket with a reset.
-    fn abort(&mut self, socket: Self::Socket);
+    fn abort(&mut self, socket: Socket);
     /// What the socket is to be reported for from the next wait on (level-triggered sockets and listeners).
-    fn set_interest(&mut self, socket: Self::Socket, interest: Interest);
+    fn set_interest(&mut self, socket: Socket, interest: Interest);
     /// Holds one descriptor in reserve (does nothing if it is held), for the time when there are none left.
     fn hold_reserve(&mut self) -> io::Result<()>;
     /// Gives the reserve back, so that one `accept` can succeed.

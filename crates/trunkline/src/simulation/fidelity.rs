@@ -8,7 +8,7 @@ use trunkline_selectors::Mechanism;
 
 use crate::network::kernel::Kernel;
 use crate::network::simulated::{Config, Limits, Random, World};
-use crate::network::{Interest, Network, Token, Trigger};
+use crate::network::{Interest, Network, Socket, Token, Trigger};
 
 const PROGRAMS: u64 = 1_000;
 const CALLS_MAX: usize = 30;
@@ -71,10 +71,10 @@ fn told<T: std::fmt::Debug>(result: io::Result<T>) -> String {
 /// A program at work on one network.
 struct Run<N: Network> {
     network: N,
-    listener: Option<N::Socket>,
+    listener: Option<Socket>,
     address: SocketAddr,
     nowhere: SocketAddr,
-    open: Vec<N::Socket>,
+    open: Vec<Socket>,
     tokens: u64,
 }
 
@@ -100,7 +100,7 @@ impl<N: Network> Run<N> {
         Token(self.tokens)
     }
 
-    fn pick(&self, number: usize) -> Option<(usize, N::Socket)> {
+    fn pick(&self, number: usize) -> Option<(usize, Socket)> {
         let index = number.checked_rem(self.open.len())?;
         Some((index, self.open[index]))
     }
@@ -157,7 +157,7 @@ impl<N: Network> Run<N> {
         }
     }
 
-    fn call_on(&mut self, call: Call, index: usize, socket: N::Socket) -> String {
+    fn call_on(&mut self, call: Call, index: usize, socket: Socket) -> String {
         let mut buffer = [0; 2000];
         match call {
             Call::Connected(_) => return told(self.network.connected(socket)),

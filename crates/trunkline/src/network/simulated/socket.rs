@@ -15,7 +15,7 @@ use super::errors;
 use super::table::{Kind, SimulatedSocket, Table};
 use super::trace::outcome;
 use super::world::{Action, Listener, State, nanoseconds};
-use crate::network::{Event, Interest, Network, Token, Trigger, Wake};
+use crate::network::{Event, Interest, Network, Socket, Token, Trigger, Wake};
 
 /// A network in memory. Made by [`World::network`](super::World::network); it ends when it is dropped, and
 /// what it still holds open then is closed, as the kernel does for a process.
@@ -78,8 +78,6 @@ impl Drop for Simulated {
 }
 
 impl Network for Simulated {
-    type Socket = SimulatedSocket;
-
     fn now(&self) -> Instant {
         self.state.borrow().now()
     }
@@ -93,7 +91,7 @@ impl Network for Simulated {
         address: SocketAddr,
         backlog: u32,
         token: Token,
-    ) -> io::Result<(SimulatedSocket, SocketAddr)> {
+    ) -> io::Result<(Socket, SocketAddr)> {
         self.call(
             "listen",
             u64::from(address.port()),
@@ -116,25 +114,23 @@ impl Network for Simulated {
                         make: None,
                     },
                 );
-                Ok((socket, address))
+                Ok((socket.into(), address))
             },
         )
     }
 
-    fn accept(
-        &mut self,
-        listener: SimulatedSocket,
-        token: Token,
-    ) -> io::Result<(SimulatedSocket, SocketAddr)> {
+    fn accept(&mut self, listener: Socket, token: Token) -> io::Result<(Socket, SocketAddr)> {
+        let listener = SimulatedSocket::from(listener);
         let value = |accepted: &(SimulatedSocket, SocketAddr)| accepted.0.bits().cast_signed();
-        self.call("accept", listener.bits(), value, |state, table| {
+        let accepted = self.call("accept", listener.bits(), value, |state, table| {
             state.accept(table, listener, token)
-        })
+        });
+        accepted.map(|(socket, peer)| (socket.into(), peer))
     }
 
-    fn connect(&mut self, address: SocketAddr, token: Token) -> io::Result<SimulatedSocket> {
+    fn connect(&mut self, address: SocketAddr, token: Token) -> io::Result<Socket> {
         let value = |socket: &SimulatedSocket| socket.bits().cast_signed();
-        self.call(
+        let connected = self.call(
             "connect",
             u64::from(address.port()),
             value,
@@ -151,10 +147,12 @@ impl Network for Simulated {
                 }
                 opened
             },
-        )
+        );
+        connected.map(Into::into)
     }
 
-    fn connected(&mut self, socket: SimulatedSocket) -> io::Result<bool> {
+    fn connected(&mut self, socket: Socket) -> io::Result<bool> {
+        let socket = SimulatedSocket::from(socket);
         self.call(
             "connected",
             socket.bits(),
@@ -171,7 +169,8 @@ impl Network for Simulated {
         )
     }
 
-    fn read(&mut self, socket: SimulatedSocket, buffer: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, socket: Socket, buffer: &mut [u8]) -> io::Result<usize> {
+        let socket = SimulatedSocket::from(socket);
         self.call(
             "read",
             socket.bits(),
@@ -186,7 +185,8 @@ impl Network for Simulated {
         )
     }
 
-    fn write(&mut self, socket: SimulatedSocket, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn write(&mut self, socket: Socket, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        let socket = SimulatedSocket::from(socket);
         self.call(
             "write",
             socket.bits(),
@@ -204,7 +204,8 @@ impl Network for Simulated {
         )
     }
 
-    fn shutdown_write(&mut self, socket: SimulatedSocket) -> io::Result<()> {
+    fn shutdown_write(&mut self, socket: Socket) -> io::Result<()> {
+        let socket = SimulatedSocket::from(socket);
         self.call(
             "shutdown_write",
             socket.bits(),
@@ -220,7 +221,8 @@ impl Network for Simulated {
         )
     }
 
-    fn close(&mut self, socket: SimulatedSocket) {
+    fn close(&mut self, socket: Socket) {
+        let socket = SimulatedSocket::from(socket);
         let _ = self.call(
             "close",
             socket.bits(),
@@ -234,7 +236,8 @@ impl Network for Simulated {
         );
     }
 
-    fn abort(&mut self, socket: SimulatedSocket) {
+    fn abort(&mut self, socket: Socket) {
+        let socket = SimulatedSocket::from(socket);
         let _ = self.call(
             "abort",
             socket.bits(),
@@ -248,7 +251,8 @@ impl Network for Simulated {
         );
     }
 
-    fn set_interest(&mut self, socket: SimulatedSocket, interest: Interest) {
+    fn set_interest(&mut self, socket: Socket, interest: Interest) {
+        let socket = SimulatedSocket::from(socket);
         let mut state = self.state.borrow_mut();
         let edge = state.config.trigger == Trigger::Edge;
         let descriptor = state.descriptor(self.table, socket, "set_interest");

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use super::endpoint::EndpointId;
 use super::world::State;
-use crate::network::{Interest, Token};
+use crate::network::{Interest, Socket, Token};
 
 /// 0, 1 and 2 are taken in every process.
 const FIRST_NUMBER: usize = 3;
@@ -26,6 +26,21 @@ impl SimulatedSocket {
 
     pub(super) fn bits(self) -> u64 {
         u64::from(self.serial) << 32 | u64::from(self.number)
+    }
+}
+
+impl From<Socket> for SimulatedSocket {
+    fn from(socket: Socket) -> Self {
+        Self {
+            number: socket.0 as u32,
+            serial: (socket.0 >> 32) as u32,
+        }
+    }
+}
+
+impl From<SimulatedSocket> for Socket {
+    fn from(socket: SimulatedSocket) -> Self {
+        Self(socket.bits())
     }
 }
 
