@@ -101,7 +101,10 @@ pub(crate) fn write_set<const N: usize>(
     }
 }
 
-/// How often readiness is reported.
+/// How often readiness is reported, and to whom.
+///
+/// [`Mechanism::capabilities`](crate::Mechanism::capabilities) says which mechanism offers which. A source keeps the
+/// trigger it was registered with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Trigger {
     /// At every wait for as long as the source is ready. Every mechanism has it.
@@ -109,8 +112,42 @@ pub enum Trigger {
     Level,
     /// Once per change. The source must then be read or written until it would block (or a stream until it gave
     /// less than was asked for), and every event of a batch must be taken before the next wait, for it is not
-    /// repeated. See [`Mechanism::supports`](crate::Mechanism::supports).
+    /// repeated.
     Edge,
+    /// Once. As soon as a batch holds an event of the source, the source is watched for nothing, not even for a
+    /// hang-up, until [`modify`](crate::Selector::modify) arms it again, with the same interest or another; like
+    /// every change that takes effect at the next wait. What is still true by then is reported again: nothing is lost
+    /// between two shots. Every event of a batch must be taken before the next wait, for it is not repeated.
+    OneShot,
+    /// At every wait like [`Level`](Trigger::Level), but of the selectors that watch the same source for it, several
+    /// in several threads, at least one wakes and not all of them: for a listener that many threads accept from.
+    ///
+    /// Who was woken must see it through: accept until it would block, or wait again. A selector that slept on is not
+    /// told of what the other one left. [`Interest::PRIORITY`] cannot be watched this way, and
+    /// [`READ_CLOSED`](crate::Readiness::READ_CLOSED) comes only with a hang-up of both directions: the system
+    /// takes neither flag together with this one.
+    Exclusive,
+}
+
+impl Trigger {
+    /// All of them.
+    pub const ALL: [Trigger; 4] = [
+        Trigger::Level,
+        Trigger::Edge,
+        Trigger::OneShot,
+        Trigger::Exclusive,
+    ];
+}
+
+impl fmt::Display for Trigger {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Trigger::Level => "level",
+            Trigger::Edge => "edge",
+            Trigger::OneShot => "one-shot",
+            Trigger::Exclusive => "exclusive",
+        })
+    }
 }
 
 #[cfg(test)]

@@ -54,16 +54,27 @@
 //!   registered there for [`Interest::PRIORITY`] alone does not wake for an error or a hang-up, and one registered
 //!   for [`Interest::WRITE`] alone not for a hang-up that comes without `OUT` or `ERR`.
 //!
+//! What does differ is in [`Mechanism::capabilities`], which triggers there are among it, and nowhere else: the
+//! tests that run on every mechanism take their exceptions from there.
+//!
 //! # Spurious readiness
 //!
 //! Ready is a hint that was true when the system gave it. Keep sources non-blocking and treat "would block" as
 //! "not yet": another reader of the same socket may have been faster.
 #![deny(unsafe_code)]
 
+/// The conformance suite calls the crate by its name, also where it runs inside of it.
+#[cfg(test)]
+extern crate self as trunkline_selectors;
+
 #[allow(unsafe_code)]
 mod backend;
+mod capabilities;
+mod deadline;
 mod interest;
 mod mechanism;
+#[allow(unsafe_code)] // functions whose callers have to promise something
+pub mod raw;
 mod readiness;
 mod registering;
 mod selector;
@@ -71,6 +82,7 @@ mod slab;
 mod waker;
 
 pub use backend::AsSource;
+pub use capabilities::{Capabilities, Support};
 pub use interest::{Interest, Trigger};
 pub use mechanism::{
     Availability, ENVIRONMENT_VARIABLE, Mechanism, ParseMechanismError, Unavailable,

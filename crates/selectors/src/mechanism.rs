@@ -6,6 +6,7 @@ use std::io;
 use std::str::FromStr;
 
 use crate::backend;
+use crate::capabilities::{Capabilities, Support};
 use crate::interest::Trigger;
 
 /// The environment variable that overrides the choice of the mechanism.
@@ -31,11 +32,11 @@ pub const ENVIRONMENT_VARIABLE: &str = "TRUNKLINE_MECHANISM";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Mechanism {
-    /// Linux's `epoll`: a call costs in proportion to what is ready. Level and edge.
+    /// Linux's `epoll`: a call costs in proportion to what is ready. All triggers.
     Epoll,
-    /// POSIX's `poll`, on Windows `WSAPoll`: a call costs in proportion to what is registered. Level.
+    /// POSIX's `poll`, on Windows `WSAPoll`: a call costs in proportion to what is registered. Level and one-shot.
     Poll,
-    /// POSIX's `select`: a call costs in proportion to the highest descriptor, on Windows to what is registered. Level.
+    /// POSIX's `select`: a call costs in proportion to the highest descriptor, on Windows to what is registered. Level and one-shot.
     /// Not limited to 1024 here, nor to Windows's 64: the sets grow.
     Select,
     /// The `kqueue` of macOS and the BSDs: a call costs in proportion to what is ready. Level and edge.
@@ -82,11 +83,34 @@ impl Mechanism {
         }
     }
 
-    /// Whether sources can be registered with this trigger.
+    /// Whether sources can be registered with this trigger; [`capabilities`](Mechanism::capabilities) says how.
     pub fn supports(self, trigger: Trigger) -> bool {
-        match trigger {
-            Trigger::Level => true,
-            Trigger::Edge => matches!(self, Mechanism::Epoll | Mechanism::Kqueue),
+        self.support(trigger) != Support::None
+    }
+
+    /// Everything in which this mechanism differs from another for its user.
+    ///
+    /// ```
+    /// use trunkline_selectors::{Mechanism, Support, Trigger};
+    ///
+    /// let poll = Mechanism::Poll.capabilities();
+    /// assert_eq!(poll.support(Trigger::OneShot), Support::Emulated);
+    /// assert_eq!(poll.support(Trigger::Exclusive), Support::None);
+    /// ```
+    pub fn capabilities(self) -> Capabilities {
+        Capabilities::of(self)
+    }
+
+    /// Who does the work of a trigger, mechanism by mechanism.
+    #[allow(clippy::match_same_arms)] // a table
+    pub(crate) fn support(self, trigger: Trigger) -> Support {
+        match (self, trigger) {
+            (Mechanism::Epoll, _) => Support::Kernel,
+            (Mechanism::Kqueue, Trigger::Exclusive) => Support::None,
+            (Mechanism::Kqueue, _) => Support::Kernel,
+            (Mechanism::Poll | Mechanism::Select, Trigger::Level) => Support::Kernel,
+            (Mechanism::Poll | Mechanism::Select, Trigger::OneShot) => Support::Emulated,
+            (Mechanism::Poll | Mechanism::Select, _) => Support::None,
         }
     }
 

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-use crate::interest::Trigger;
+use crate::interest::{Interest, Trigger};
 use crate::mechanism::Mechanism;
 
 /// A source could not be registered. Nothing is lost: the source and its data come back.
@@ -12,7 +12,7 @@ use crate::mechanism::Mechanism;
 /// | [`kind`](RegisterError::kind) | Meaning |
 /// |---|---|
 /// | `AlreadyExists` | a source with this descriptor is registered |
-/// | `Unsupported` | the mechanism has no such trigger |
+/// | `Unsupported` | the mechanism has no such trigger, or the trigger does not watch for this interest |
 /// | others | what the system said |
 pub struct RegisterError<S, T> {
     /// The source.
@@ -59,26 +59,40 @@ impl<S, T> From<RegisterError<S, T>> for io::Error {
 
 /// The mechanism lacks the trigger; says what it offers instead, and who else has it.
 pub(crate) fn no_such_trigger(mechanism: Mechanism, trigger: Trigger) -> io::Error {
-    let (lacks, offers) = match trigger {
-        Trigger::Level => ("level", "edge"),
-        Trigger::Edge => ("edge", "level"),
-    };
-    let others: Vec<String> = Mechanism::all()
+    let offers = Trigger::ALL
         .iter()
-        .filter(|other| other.supports(trigger))
-        .map(ToString::to_string)
-        .collect();
+        .filter(|other| mechanism.supports(**other));
+    let others = Mechanism::all()
+        .iter()
+        .filter(|other| other.supports(trigger));
     let message = format!(
-        "{mechanism} has no {lacks} trigger, it offers {offers} only; {lacks} is offered by {}",
-        others.join(", ")
+        "{mechanism} has no {trigger} trigger, it offers {}; {trigger} is offered by {}",
+        list(offers),
+        list(others)
     );
     io::Error::new(io::ErrorKind::Unsupported, message)
+}
+
+/// Whether a trigger can watch for an interest: the kernel takes no `EPOLLPRI` together with `EPOLLEXCLUSIVE`.
+pub(crate) fn check_interest(trigger: Trigger, interest: Interest) -> io::Result<()> {
+    if trigger == Trigger::Exclusive && interest.contains(Interest::PRIORITY) {
+        return Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "the exclusive trigger watches for input and output, not for priority input; level and one-shot do",
+        ));
+    }
+    Ok(())
+}
+
+fn list(names: impl Iterator<Item = impl fmt::Display>) -> String {
+    let names: Vec<String> = names.map(|name| name.to_string()).collect();
+    names.join(", ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Interest, Selector};
+    use crate::Selector;
 
     #[test]
     fn a_trigger_that_is_not_offered_is_named_with_what_is() {
@@ -92,7 +106,7 @@ mod tests {
             (io::ErrorKind::Unsupported, 'x')
         );
         let text =
-            "poll has no edge trigger, it offers level only; edge is offered by epoll, kqueue";
+            "poll has no edge trigger, it offers level, one-shot; edge is offered by epoll, kqueue";
         assert_eq!(failed.error.to_string(), text);
     }
 }

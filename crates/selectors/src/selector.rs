@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::backend::{AsSource, BAD_DESCRIPTOR, Backend, Descriptor, Flags, Slots, descriptor_of};
+use crate::capabilities::Capabilities;
+use crate::deadline::Deadline;
 use crate::interest::{Interest, Trigger};
 use crate::mechanism::Mechanism;
 use crate::readiness::{Event, Readiness, Selected};
-use crate::registering::{RegisterError, no_such_trigger};
+use crate::registering::{RegisterError, check_interest, no_such_trigger};
 use crate::slab::{Key, Slab};
 use crate::waker::Waker;
 
@@ -81,9 +83,6 @@ enum State {
     Closed,
 }
 
-/// A wait of more than a hundred years is a wait without an end.
-const LONGEST_WAIT: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
-
 impl<S: AsSource, T> Selector<S, T> {
     /// A selector over the best mechanism that works here, or over the one that the environment variable
     /// `TRUNKLINE_MECHANISM` names.
@@ -118,6 +117,11 @@ impl<S: AsSource, T> Selector<S, T> {
     /// The mechanism in use.
     pub fn mechanism(&self) -> Mechanism {
         self.mechanism
+    }
+
+    /// In what the mechanism in use differs from others.
+    pub fn capabilities(&self) -> Capabilities {
+        self.mechanism.capabilities()
     }
 
     /// Something that ends a wait from any thread.
@@ -188,6 +192,7 @@ impl<S: AsSource, T> Selector<S, T> {
         if !self.mechanism.supports(trigger) {
             return Err(no_such_trigger(self.mechanism, trigger));
         }
+        check_interest(trigger, interest)?;
         self.slots.reserve(descriptor);
         if let Some(previous) = self.registrations.key_at(self.slots.get(descriptor)) {
             self.displace(previous)?;
@@ -206,11 +211,7 @@ impl<S: AsSource, T> Selector<S, T> {
         let Some(old) = self.registrations.get_mut(previous) else {
             return Ok(());
         };
-        if old.state != State::Closed
-            && self
-                .backend
-                .holds(old.descriptor, previous, old.applied, old.trigger)
-        {
+        if old.state != State::Closed && self.backend.holds(old.descriptor, previous, old.applied) {
             return Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
                 "its descriptor is already registered",
@@ -230,9 +231,12 @@ impl<S: AsSource, T> Selector<S, T> {
     /// current batch are masked by the new interest at once. If the system refuses the change, which needs it to be
     /// out of memory or watches, that is reported as [`Readiness::ERROR`] and the interest is empty.
     ///
+    /// A source with [`Trigger::OneShot`] is armed again by this, also with the interest it has already.
+    ///
     /// # Errors
     ///
-    /// `NotFound` when `key` names nothing (any more).
+    /// `NotFound` when `key` names nothing (any more); `Unsupported` when the source's trigger does not watch for this
+    /// interest (see [`Trigger::Exclusive`]), and then nothing is changed.
     pub fn modify(&mut self, key: Key, interest: Interest) -> io::Result<()> {
         let Some(registration) = self.registrations.get_mut(key) else {
             return Err(io::Error::new(
@@ -240,8 +244,9 @@ impl<S: AsSource, T> Selector<S, T> {
                 "the key names no registered source",
             ));
         };
+        check_interest(registration.trigger, interest)?;
         registration.wanted = interest;
-        if registration.wanted != registration.applied && registration.state != State::Changed {
+        if registration.is_due() && registration.state != State::Changed {
             registration.state = State::Changed;
             self.changed.push(key);
         }
@@ -362,32 +367,21 @@ impl<S: AsSource, T> Selector<S, T> {
         if self.strays {
             self.rebuild()?;
         }
-        let mut remaining = timeout.filter(|timeout| *timeout <= LONGEST_WAIT);
-        if !self.failed.is_empty() {
-            remaining = Some(Duration::ZERO);
-        }
-        // The clock is read only where there is a deadline to keep.
-        let deadline = remaining
-            .filter(|timeout| !timeout.is_zero())
-            .map(|timeout| Instant::now() + timeout);
+        let at_once = Some(Duration::ZERO).filter(|_| !self.failed.is_empty());
+        let mut deadline = Deadline::after(at_once.or(timeout));
         loop {
-            match self.backend.wait(remaining) {
+            match self.backend.wait(deadline.remaining()) {
                 Ok(found) => {
                     let selected = self.selected(found);
                     // Nothing, though time is left: what woke us was taken away by somebody else.
-                    if selected != Selected::default()
-                        || remaining.is_some_and(|timeout| timeout.is_zero())
-                    {
+                    if selected != Selected::default() || deadline.has_passed() {
                         return Ok(selected);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
-            if let Some(deadline) = deadline {
-                // At the deadline one last look, without waiting: else signals could hide what is ready.
-                remaining = Some(deadline.saturating_duration_since(Instant::now()));
-            }
+            deadline.wait_again();
         }
     }
 
@@ -416,7 +410,7 @@ impl<S: AsSource, T> Selector<S, T> {
             }
             registration.state = State::Settled;
             let change = (registration.applied, registration.wanted);
-            if change.0 == change.1 {
+            if !registration.is_due() {
                 continue;
             }
             let result = if self.slots.get(registration.descriptor) == key.index() {
@@ -451,10 +445,15 @@ impl<S: AsSource, T> Selector<S, T> {
                 trigger,
                 ..
             } = *registration;
+            if self.backend.has_fired(key) {
+                // Out of the old set, and not to be in the new one before it is armed again.
+                registration.applied = Interest::NONE;
+                continue;
+            }
             if applied.is_empty() {
                 continue;
             }
-            let moved = if self.backend.holds(descriptor, key, applied, trigger) {
+            let moved = if self.backend.holds(descriptor, key, applied) {
                 backend.register(descriptor, key, applied, trigger)
             } else {
                 Err(io::ErrorKind::NotFound.into())
@@ -571,6 +570,11 @@ impl<S: AsSource, T> Selector<S, T> {
 }
 
 impl<S, T> Registration<S, T> {
+    /// Whether there is a change to tell the mechanism. A one-shot source is always told of, for it may have fired.
+    fn is_due(&self) -> bool {
+        self.wanted != self.applied || self.trigger == Trigger::OneShot && !self.wanted.is_empty()
+    }
+
     /// The mechanism does not watch this descriptor any more, because it was closed or refused.
     fn watch_nothing(&mut self) {
         self.wanted = Interest::NONE;

@@ -77,15 +77,20 @@ impl Waker {
         self.shared.pending.load(Ordering::Acquire)
     }
 
-    /// Takes the wake, once the mechanism has seen the signal.
+    /// Ends the wait without a wake, for those who watch the signal whether a wake is pending or not.
+    pub(crate) fn nudge(&self) -> io::Result<()> {
+        self.shared.signal.raise()
+    }
+
+    /// Takes the wake, once the mechanism has seen the signal; says whether there was one, and not just a nudge.
     ///
     /// The signal goes first, then the flag. A wake between the two finds the flag set and stays silent; it counts
     /// as part of this one, which has not been reported yet. The other way round it would raise the signal,
     /// lose it to our clearing, and leave the flag set: silent for ever.
-    pub(crate) fn take(&self) {
+    pub(crate) fn take(&self) -> bool {
         self.shared.signal.clear();
         // A swap and not a store: it reads what a silent waker wrote, and so sees all that came before that.
-        self.shared.pending.swap(false, Ordering::AcqRel);
+        self.shared.pending.swap(false, Ordering::AcqRel)
     }
 }
 
@@ -112,8 +117,10 @@ mod tests {
         waker.wake().unwrap();
         waker.clone().wake().unwrap();
         assert!(waker.is_pending());
-        waker.take();
+        assert!(waker.take() && !waker.take());
         assert!(!waker.is_pending());
+        waker.nudge().unwrap();
+        assert!(!waker.is_pending() && !waker.take());
         assert_eq!(format!("{waker:?}"), "Waker { pending: false, .. }");
     }
 }

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::process::Command;
 
-use trunkline_selectors::{ENVIRONMENT_VARIABLE, Interest, Mechanism, Selector, Trigger};
+use trunkline_selectors::{ENVIRONMENT_VARIABLE, Interest, Mechanism, Selector, Support, Trigger};
 
 #[test]
 fn names_go_there_and_back() {
@@ -95,13 +95,33 @@ fn linux_has_all_but_kqueue() {
 }
 
 #[test]
-fn every_mechanism_has_level_and_epoll_has_edge() {
+fn capabilities_say_which_triggers_there_are_and_whose_work_they_are() {
     for &mechanism in Mechanism::all() {
-        assert!(mechanism.supports(Trigger::Level));
+        let capabilities = mechanism.capabilities();
+        for trigger in Trigger::ALL {
+            assert_eq!(
+                mechanism.supports(trigger),
+                capabilities.supports(trigger),
+                "{mechanism} {trigger}"
+            );
+        }
+        assert_ne!(capabilities.level, Support::None, "{mechanism}");
     }
-    assert!(Mechanism::Epoll.supports(Trigger::Edge));
-    assert!(!Mechanism::Poll.supports(Trigger::Edge));
-    assert!(!Mechanism::Select.supports(Trigger::Edge));
+    let triggers = |mechanism: Mechanism| {
+        Trigger::ALL.map(|trigger| mechanism.capabilities().support(trigger))
+    };
+    assert_eq!(triggers(Mechanism::Epoll), [Support::Kernel; 4]);
+    for mechanism in [Mechanism::Poll, Mechanism::Select] {
+        assert_eq!(
+            triggers(mechanism),
+            [
+                Support::Kernel,
+                Support::None,
+                Support::Emulated,
+                Support::None
+            ]
+        );
+    }
 }
 
 /// Set in a child process, which then says what it chose.
@@ -196,4 +216,13 @@ fn an_unavailable_mechanism_is_refused_by_name() {
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.to_string().contains("kqueue"), "{error}");
     }
+}
+
+#[test]
+fn selectors_go_from_thread_to_thread_and_the_raw_door_is_shared_by_them() {
+    fn is_sent<T: Send>() {}
+    fn is_shared<T: Send + Sync>() {}
+    is_sent::<Selector<TcpStream, String>>();
+    is_shared::<trunkline_selectors::raw::RawSelector>();
+    is_sent::<trunkline_selectors::raw::Events>();
 }

@@ -8,17 +8,20 @@
 //!   [`Key::NOTHING`].
 //! - `register(descriptor, key, interest, trigger)`: from now on watches the descriptor and reports it by `key`. Errors
 //!   come at once and leave nothing behind. With no interest the descriptor is checked to be open, and not watched.
-//! - `modify(descriptor, key, (old, new), trigger)`: replaces the interest `old`, which is not `new`. After an error the
-//!   descriptor is not watched. A change never reaches another file that has got the descriptor's number where the
-//!   mechanism can tell: an entry that the system forgot is an error, it is not made anew.
+//! - `modify(descriptor, key, (old, new), trigger)`: replaces the interest `old`, which is not `new`, unless it is to
+//!   arm a one-shot again, fired or not, and then neither is empty. After an error the descriptor is not watched. A
+//!   change never reaches another file that has got the descriptor's number where the mechanism can tell: an entry that
+//!   the system forgot is an error, it is not made anew.
 //! - `unregister(descriptor, key, interest)`: stops at once. Never fails: a descriptor that was closed behind our back
 //!   is gone already.
-//! - `holds(descriptor, key, interest, trigger)`: whether the mechanism still watches the file it was told to. False
-//!   only if it is sure that the descriptor was closed in the meantime.
+//! - `holds(descriptor, key, interest)`: whether the mechanism still watches the file it was told to, and nothing
+//!   changes by asking. False only if it is sure that the descriptor was closed in the meantime.
+//! - `has_fired(key)`: whether this is a one-shot that was in a batch and was not armed again. Asked only of mechanisms
+//!   that may report strays.
 //! - `may_report_strays()`: whether the system may go on reporting keys that were unregistered, because it does not let
 //!   go of them; a new set is the only cure.
-//! - `wait(timeout)`: waits and collects a batch; says how many entries it has, the waker's included. May end early
-//!   with none. `EINTR` is returned as it is; the selector keeps the deadline. Allocates nothing.
+//! - `wait(timeout)`: waits and collects a batch; says how many entries it has, the waker's included. A one-shot that is
+//!   in the batch is not watched any more, and one that is not still is. May end early with none. `EINTR` is returned as it is; the selector keeps the deadline. Allocates nothing.
 //! - `saw_waker()`: whether the waker's descriptor is in the batch.
 //! - `next()`: the next entry of the batch, as the system's [`Flags`]. May give the waker's, whose key names nothing.
 //!
@@ -44,7 +47,8 @@ mod absent;
 mod epoll;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 mod epoll {
-    pub(super) use super::absent::{Absent as Epoll, check};
+    pub(super) use super::absent::Absent as Epoll;
+    pub(super) use super::absent::set;
 }
 
 #[cfg(any(
@@ -69,6 +73,7 @@ mod kqueue {
     pub(super) use super::absent::{Absent as Kqueue, check};
 }
 
+mod one_shots;
 // All have the same functions, also where a table in memory refuses nothing and knows nothing but numbers.
 #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
 #[cfg_attr(windows, path = "windows/poll.rs")]
@@ -108,10 +113,28 @@ mod platform;
 mod tests;
 
 pub use platform::AsSource;
-pub(crate) use platform::{BAD_DESCRIPTOR, Borrowed, Descriptor, Signal, Slots, descriptor_of};
+pub(crate) use platform::{
+    BAD_DESCRIPTOR, Borrowed, Descriptor, Signal, Slots, check_open, descriptor_of, exists,
+    is_descriptor, not_found, not_open,
+};
 
 /// How many entries a batch has at most, but for those that never block.
-const BATCH: usize = 1024;
+pub(crate) const BATCH: usize = 1024;
+
+/// The waker's token, where a mechanism carries a number for each descriptor: that of the key that names nothing.
+pub(crate) const WAKER: u64 = Key::NOTHING.to_bits();
+
+/// The mechanisms whose kernel takes registrations from one thread while another waits, and what they report: for the
+/// raw door, which brings a table of its own to the others.
+pub(crate) use epoll::set::{Entries, Set as Native};
+
+/// The set of a mechanism that is one of those.
+pub(crate) fn native(mechanism: Mechanism, waker: Borrowed<'_>) -> io::Result<Option<Native>> {
+    match mechanism {
+        Mechanism::Epoll => Native::new(waker).map(Some),
+        _ => Ok(None),
+    }
+}
 
 /// Marks a descriptor that is not registered.
 pub(crate) const NO_SLOT: u32 = u32::MAX;
@@ -174,14 +197,12 @@ impl Backend {
         dispatch!(self, mechanism => mechanism.unregister(descriptor, key, interest));
     }
 
-    pub(crate) fn holds(
-        &self,
-        descriptor: Descriptor,
-        key: Key,
-        interest: Interest,
-        trigger: Trigger,
-    ) -> bool {
-        dispatch!(self, mechanism => mechanism.holds(descriptor, key, interest, trigger))
+    pub(crate) fn holds(&self, descriptor: Descriptor, key: Key, interest: Interest) -> bool {
+        dispatch!(self, mechanism => mechanism.holds(descriptor, key, interest))
+    }
+
+    pub(crate) fn has_fired(&self, key: Key) -> bool {
+        dispatch!(self, mechanism => mechanism.has_fired(key))
     }
 
     #[inline]
@@ -208,7 +229,7 @@ impl Backend {
 /// Why a mechanism does not work here.
 pub(crate) fn check(mechanism: Mechanism) -> Result<(), String> {
     let (checked, home) = match mechanism {
-        Mechanism::Epoll => (epoll::check(), "Linux"),
+        Mechanism::Epoll => (epoll::set::check(), "Linux"),
         Mechanism::Kqueue => (kqueue::check(), "macOS and the BSDs"),
         Mechanism::Select => (select::check(), "Linux, macOS, the BSDs and Windows"),
         Mechanism::Poll => (Ok(()), "every system"),
@@ -219,6 +240,16 @@ pub(crate) fn check(mechanism: Mechanism) -> Result<(), String> {
         }
         _ => error.to_string(),
     })
+}
+
+/// Whether a wait of this mechanism takes nanoseconds here: it is tried where it depends on the kernel.
+pub(crate) fn takes_nanoseconds(mechanism: Mechanism) -> bool {
+    match mechanism {
+        Mechanism::Epoll => epoll::set::takes_nanoseconds(),
+        Mechanism::Kqueue => true,
+        Mechanism::Poll => platform::POLL_TAKES_NANOSECONDS,
+        Mechanism::Select => platform::SELECT_TAKES_NANOSECONDS,
+    }
 }
 
 /// What the system says about a descriptor: the platform's flags of `poll`, which on Linux are those of `epoll` too.
@@ -242,6 +273,26 @@ impl Flags {
             flags |= Flags::PRIORITY;
         }
         Flags(flags)
+    }
+
+    /// What of it an interest would have brought.
+    pub(crate) fn asked_by(self, interest: Interest) -> Flags {
+        let mut flags = Flags::asking(interest).0;
+        flags |= Flags::ERROR | Flags::HANG_UP | Flags::INVALID;
+        if interest.contains(Interest::WRITE) {
+            flags |= Flags::WRITE_HANG_UP;
+        }
+        Flags(self.0 & flags)
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// What a mechanism would report of a descriptor whose registration it refused.
+    pub(crate) fn refused(error: &io::Error) -> Flags {
+        let closed = error.raw_os_error() == Some(BAD_DESCRIPTOR);
+        Flags(if closed { Flags::INVALID } else { Flags::ERROR })
     }
 
     /// The answer in the crate's terms: the one table that makes all mechanisms agree.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustix::event::PollFd;
 
+use super::one_shots::OneShots;
 use super::platform::{borrow, check_open, timespec};
 use super::{BATCH, Flags};
 use crate::interest::{Interest, Trigger};
@@ -18,6 +19,7 @@ pub(crate) struct Poll {
     keys: Vec<Key>,
     /// The row of each key's slot.
     rows: Vec<u32>,
+    one_shots: OneShots,
     /// The batch, and how much of it has been taken.
     batch: Vec<(Key, Flags)>,
     taken: usize,
@@ -34,6 +36,7 @@ impl Poll {
             table: vec![row(waker.as_raw_fd(), Interest::READ)],
             keys: vec![Key::NOTHING],
             rows: Vec::new(),
+            one_shots: OneShots::default(),
             batch: Vec::with_capacity(BATCH),
             taken: 0,
             start: 0,
@@ -45,11 +48,11 @@ impl Poll {
         descriptor: RawFd,
         key: Key,
         interest: Interest,
-        _level: Trigger,
+        trigger: Trigger,
     ) -> io::Result<()> {
         check_open(descriptor)?;
         if !interest.is_empty() {
-            self.add(descriptor, key, interest);
+            self.put(descriptor, key, interest, trigger);
         }
         Ok(())
     }
@@ -59,14 +62,12 @@ impl Poll {
         descriptor: RawFd,
         key: Key,
         (old, new): (Interest, Interest),
-        _level: Trigger,
+        trigger: Trigger,
     ) -> io::Result<()> {
-        if old.is_empty() {
-            self.add(descriptor, key, new);
-        } else if new.is_empty() {
+        if new.is_empty() {
             self.unregister(descriptor, key, old);
         } else {
-            self.table[self.rows[key.index() as usize] as usize] = row(descriptor, new);
+            self.put(descriptor, key, new, trigger);
         }
         Ok(())
     }
@@ -75,23 +76,17 @@ impl Poll {
         if interest.is_empty() {
             return;
         }
-        let hole = std::mem::replace(&mut self.rows[key.index() as usize], NO_ROW);
-        self.table.swap_remove(hole as usize);
-        self.keys.swap_remove(hole as usize);
-        if let Some(moved) = self.keys.get(hole as usize) {
-            self.rows[moved.index() as usize] = hole;
-        }
+        self.one_shots.forget(key);
+        self.remove(key);
     }
 
     /// A number is all that `poll` has: whose it is now it cannot tell.
-    pub(super) fn holds(
-        &self,
-        _descriptor: RawFd,
-        _key: Key,
-        _interest: Interest,
-        _level: Trigger,
-    ) -> bool {
+    pub(super) fn holds(&self, _descriptor: RawFd, _key: Key, _interest: Interest) -> bool {
         true
+    }
+
+    pub(super) fn has_fired(&self, key: Key) -> bool {
+        self.one_shots.has_fired(key)
     }
 
     pub(super) fn may_report_strays(&self) -> bool {
@@ -119,6 +114,9 @@ impl Poll {
             };
         }
         self.start = position;
+        if !self.one_shots.is_empty() {
+            self.disarm();
+        }
         Ok(self.batch.len())
     }
 
@@ -133,14 +131,46 @@ impl Poll {
         Some(entry)
     }
 
-    fn add(&mut self, descriptor: RawFd, key: Key, interest: Interest) {
+    /// The key's row from now on, new or not.
+    fn put(&mut self, descriptor: RawFd, key: Key, interest: Interest, trigger: Trigger) {
+        if trigger == Trigger::OneShot {
+            self.one_shots.arm(key);
+        }
         let slot = key.index() as usize;
         if self.rows.len() <= slot {
             self.rows.resize(slot + 1, NO_ROW);
         }
+        let row = row(descriptor, interest);
+        if let Some(present) = self.table.get_mut(self.rows[slot] as usize) {
+            *present = row;
+            return;
+        }
         self.rows[slot] = self.table.len() as u32;
-        self.table.push(row(descriptor, interest));
+        self.table.push(row);
         self.keys.push(key);
+    }
+
+    /// Takes the key's row out, if it has one: a one-shot that has fired has none.
+    fn remove(&mut self, key: Key) {
+        let hole = std::mem::replace(&mut self.rows[key.index() as usize], NO_ROW) as usize;
+        if hole >= self.table.len() {
+            return;
+        }
+        self.table.swap_remove(hole);
+        self.keys.swap_remove(hole);
+        if let Some(moved) = self.keys.get(hole) {
+            self.rows[moved.index() as usize] = hole as u32;
+        }
+    }
+
+    /// Takes the one-shots out that are in the batch.
+    fn disarm(&mut self) {
+        for position in 0..self.batch.len() {
+            let (key, _) = self.batch[position];
+            if self.one_shots.fire(key) {
+                self.remove(key);
+            }
+        }
     }
 }
 

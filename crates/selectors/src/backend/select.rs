@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::event::{FdSetElement, PollFd};
 use rustix::io::Errno;
 
+use super::one_shots::OneShots;
 use super::platform::{borrow, check_open, index, timespec};
 use super::{BATCH, Flags};
 use crate::interest::{Interest, Trigger};
@@ -19,6 +20,7 @@ pub(crate) struct Select {
     ready: Sets,
     /// The key of each descriptor.
     keys: Vec<Key>,
+    one_shots: OneShots,
     /// The ready descriptors, for `poll` to say what they are ready for.
     table: Vec<PollFd<'static>>,
     /// The batch, and how much of it has been taken.
@@ -34,6 +36,7 @@ impl Select {
             watched: Sets::default(),
             ready: Sets::default(),
             keys: Vec::new(),
+            one_shots: OneShots::default(),
             table: Vec::with_capacity(BATCH),
             batch: Vec::with_capacity(BATCH),
             taken: 0,
@@ -50,12 +53,11 @@ impl Select {
         descriptor: RawFd,
         key: Key,
         interest: Interest,
-        _level: Trigger,
+        trigger: Trigger,
     ) -> io::Result<()> {
         check_open(descriptor)?;
         self.grow(descriptor);
-        self.keys[index(descriptor)] = key;
-        self.watched.put(descriptor, interest);
+        self.put(descriptor, key, interest, trigger);
         Ok(())
     }
 
@@ -64,27 +66,25 @@ impl Select {
         descriptor: RawFd,
         key: Key,
         (_old, new): (Interest, Interest),
-        _level: Trigger,
+        trigger: Trigger,
     ) -> io::Result<()> {
-        self.keys[index(descriptor)] = key;
-        self.watched.put(descriptor, new);
+        self.put(descriptor, key, new, trigger);
         Ok(())
     }
 
-    pub(super) fn unregister(&mut self, descriptor: RawFd, _key: Key, _interest: Interest) {
+    pub(super) fn unregister(&mut self, descriptor: RawFd, key: Key, _interest: Interest) {
+        self.one_shots.forget(key);
         self.watched.put(descriptor, Interest::NONE);
         self.keys[index(descriptor)] = Key::NOTHING;
     }
 
     /// A number is all that `select` has: whose it is now it cannot tell.
-    pub(super) fn holds(
-        &self,
-        _descriptor: RawFd,
-        _key: Key,
-        _interest: Interest,
-        _level: Trigger,
-    ) -> bool {
+    pub(super) fn holds(&self, _descriptor: RawFd, _key: Key, _interest: Interest) -> bool {
         true
+    }
+
+    pub(super) fn has_fired(&self, key: Key) -> bool {
+        self.one_shots.has_fired(key)
     }
 
     pub(super) fn may_report_strays(&self) -> bool {
@@ -130,8 +130,12 @@ impl Select {
         for row in &self.table {
             let flags = row.revents();
             if !flags.is_empty() {
-                let key = self.keys[index(row.as_fd().as_raw_fd())];
+                let descriptor = row.as_fd().as_raw_fd();
+                let key = self.keys[index(descriptor)];
                 self.batch.push((key, Flags::of(flags)));
+                if !self.one_shots.is_empty() && self.one_shots.fire(key) {
+                    self.watched.put(descriptor, Interest::NONE);
+                }
             }
         }
         Ok(())
@@ -154,6 +158,14 @@ impl Select {
                 next = descriptor + 1;
             }
         }
+    }
+
+    fn put(&mut self, descriptor: RawFd, key: Key, interest: Interest, trigger: Trigger) {
+        if trigger == Trigger::OneShot {
+            self.one_shots.arm(key);
+        }
+        self.keys[index(descriptor)] = key;
+        self.watched.put(descriptor, interest);
     }
 
     fn grow(&mut self, descriptor: RawFd) {

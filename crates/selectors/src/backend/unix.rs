@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 use rustix::event::{PollFlags, Timespec};
+use rustix::io::Errno;
 
 use super::{Flags, NO_SLOT};
 use crate::interest::Interest;
@@ -14,7 +15,7 @@ pub(crate) use std::os::fd::BorrowedFd as Borrowed;
 pub(crate) use std::os::fd::RawFd as Descriptor;
 
 /// What the system answers when it does not know a descriptor.
-pub(crate) const BAD_DESCRIPTOR: i32 = rustix::io::Errno::BADF.raw_os_error();
+pub(crate) const BAD_DESCRIPTOR: i32 = Errno::BADF.raw_os_error();
 
 /// The descriptor of a source.
 #[inline]
@@ -172,8 +173,8 @@ impl Signal {
         loop {
             match rustix::io::write(self.ends().1, &1_u64.to_ne_bytes()) {
                 // A counter or a pipe that is full is as raised as can be.
-                Ok(_) | Err(rustix::io::Errno::AGAIN) => return Ok(()),
-                Err(rustix::io::Errno::INTR) => {}
+                Ok(_) | Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -211,14 +212,45 @@ pub(super) fn index(descriptor: RawFd) -> usize {
 /// A descriptor by its number.
 pub(super) fn borrow(descriptor: RawFd) -> Borrowed<'static> {
     // SAFETY: the number is that of a source the selector owns (or that is lent to it), taken from `AsFd` and so not
-    // -1. The selector unregisters it before it gives the source back. If somebody closed it all the same, by unsafe
-    // means, the number is used only to name it to `epoll_ctl`, `poll`, `select`, `kevent`, `fstat` and
+    // -1, or one that came through the raw door, which refuses negative ones and has the caller promise that it stays
+    // open. The selector unregisters it before it gives the source back. If somebody closed it all the same, by unsafe
+    // means, the number is used only to name it to `epoll_ctl`, `poll`, `select`, `kevent`, `fstat`, `isatty` and
     // `fcntl(F_GETFD)`, which answer with an error, and which read and write nothing through it.
     unsafe { Borrowed::borrow_raw(descriptor) }
 }
 
+/// "It is registered already", as `epoll` says it.
+pub(crate) fn exists() -> io::Error {
+    Errno::EXIST.into()
+}
+
+/// "It is not registered", as `epoll` says it.
+pub(crate) fn not_found() -> io::Error {
+    Errno::NOENT.into()
+}
+
+/// "Not an open descriptor".
+pub(crate) fn not_open() -> io::Error {
+    Errno::BADF.into()
+}
+
+/// Whether the number could be a descriptor's.
+pub(crate) fn is_descriptor(number: Descriptor) -> bool {
+    number >= 0
+}
+
+/// Whether `poll` and `select` keep their timeouts to the nanosecond, here as `ppoll` and `pselect`.
+pub(super) const POLL_TAKES_NANOSECONDS: bool = cfg!(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "freebsd",
+    target_os = "dragonfly"
+));
+pub(super) const SELECT_TAKES_NANOSECONDS: bool =
+    cfg!(any(target_os = "linux", target_os = "android"));
+
 /// Says whether a descriptor is open, for mechanisms that would say so only at the next wait.
-pub(super) fn check_open(descriptor: RawFd) -> io::Result<()> {
+pub(crate) fn check_open(descriptor: RawFd) -> io::Result<()> {
     rustix::io::fcntl_getfd(borrow(descriptor))?;
     Ok(())
 }

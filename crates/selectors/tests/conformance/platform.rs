@@ -71,9 +71,6 @@ pub(crate) const PEER_GONE: &[&str] = if cfg!(unix) {
     &["readable", "writable", "read closed"]
 };
 
-/// Whether the end of input may stay untold until what came before it has been read (Wine looks no further).
-pub(crate) const DATA_HIDES_THE_END: bool = cfg!(windows);
-
 /// Whether a read after a reset may say "the end" instead (Wine gives the error to whoever waits, and then has none).
 pub(crate) const RESET_MAY_READ_AS_END: bool = cfg!(windows);
 

@@ -8,9 +8,8 @@ use socket2::SockRef;
 use trunkline_selectors::{AsSource, Interest, Mechanism, Selector};
 
 use super::support::{
-    A_WHILE, DATA_HIDES_THE_END, Owned, PEER_GONE, RESET_MAY_READ_AS_END, Stream, add,
-    assert_quiet, drain, facts_of, fill, now, pair, read_from, selector, soon, tcp_pair, told,
-    until,
+    A_WHILE, Owned, PEER_GONE, RESET_MAY_READ_AS_END, Stream, add, assert_quiet, drain, facts_of,
+    fill, now, pair, read_from, selector, soon, tcp_pair, told, until,
 };
 
 /// Closes a TCP socket so that its peer gets a reset.
@@ -55,17 +54,14 @@ pub(crate) fn e1_half_close_keeps_unread_data(mechanism: Mechanism) {
     d.shutdown(Shutdown::Write).expect("half-closed");
     for source in [Owned::from(a), Owned::from(c)] {
         let key = add(&mut selector, source, Interest::READ, 0);
+        let hidden = !mechanism.capabilities().end_beside_data;
         let end = ["readable", "read closed"];
-        until(
-            &mut selector,
-            key,
-            &end[..if DATA_HIDES_THE_END { 1 } else { 2 }],
-        );
+        until(&mut selector, key, &end[..if hidden { 1 } else { 2 }]);
         // One byte at a time: each is announced, and so is the end.
         let mut read = Vec::new();
         loop {
             let mut facts = told(&soon(&mut selector));
-            if DATA_HIDES_THE_END && read.len() < b"last words".len() {
+            if hidden && read.len() < b"last words".len() {
                 facts[0].1.truncate(1);
                 assert_eq!(facts, [(key, end[..1].to_vec())]);
             } else {
@@ -205,7 +201,7 @@ pub(crate) fn e3_a_paused_reader_hears_of_the_hang_up_on_resuming(mechanism: Mec
     selector
         .modify(key, Interest::READ | Interest::WRITE)
         .expect("registered");
-    if !DATA_HIDES_THE_END {
+    if mechanism.capabilities().end_beside_data {
         assert_eq!(told(&now(&mut selector)), [(key, PEER_GONE.to_vec())]);
     }
     let a = selector.source(key).expect("registered");

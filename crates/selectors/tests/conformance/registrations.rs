@@ -9,7 +9,7 @@ use trunkline_selectors::{Interest, Key, Mechanism, Selector, Trigger};
 
 use super::support::{
     Borrowed, Stream, add, assert_quiet, borrowed, descriptors_up_to, now, number, pair, refused,
-    selector, soon, told, within,
+    selector, soon, told,
 };
 
 #[cfg(unix)]
@@ -458,42 +458,4 @@ pub(crate) fn any_kind_of_source_is_welcome(mechanism: Mechanism) {
     let own = listener.local_addr().expect("bound");
     let _client = std::net::TcpStream::connect(own).expect("connected");
     assert_eq!(told(&soon(&mut selector)), [(accept, vec!["readable"])]);
-}
-
-pub(crate) fn edge_is_epolls_alone(mechanism: Mechanism) {
-    let mut selector: Selector<Stream, u8> = selector(mechanism);
-    let (a, mut b) = pair();
-    let number_of_a = number(&a);
-    let result = selector.register_with(a, Interest::READ, Trigger::Edge, 7);
-    assert_eq!(result.is_ok(), mechanism.supports(Trigger::Edge));
-    assert_eq!(result.is_ok(), mechanism == Mechanism::Epoll);
-    if result.is_err() {
-        let (kind, text, source, data) = refused(result);
-        assert_eq!(kind, ErrorKind::Unsupported);
-        assert!(text.contains(&mechanism.to_string()), "{text}");
-        assert_eq!((number(&source), data), (number_of_a, 7));
-        assert!(selector.is_empty());
-        // Level it takes, as every mechanism does.
-        assert!(mechanism.supports(Trigger::Level));
-        add(&mut selector, source, Interest::READ, data);
-        return;
-    }
-    let key = result.expect("an edge registration");
-    b.write_all(b"0123456789").expect("written");
-    assert_eq!(told(&now(&mut selector)), [(key, vec!["readable"])]);
-    // Told once …
-    assert_quiet(&mut selector);
-    // … until there is news …
-    let mut four = [0; 4];
-    let mut source = selector.source(key).expect("registered");
-    source.read_exact(&mut four).expect("four of ten");
-    assert_quiet(&mut selector);
-    b.write_all(b"more").expect("written");
-    assert_eq!(told(&now(&mut selector)), [(key, vec!["readable"])]);
-    // … or the source is resumed.
-    selector.modify(key, Interest::NONE).expect("registered");
-    assert_quiet(&mut selector);
-    selector.modify(key, Interest::READ).expect("registered");
-    assert_eq!(told(&within(&mut selector, Duration::ZERO)).len(), 1);
-    assert_quiet(&mut selector);
 }

@@ -74,16 +74,30 @@ pub(crate) fn r9_always_ready_sources_obey_modify_and_unregister(mechanism: Mech
         assert!(selector.next_event().is_none());
         assert_quiet(&mut selector);
 
-        if mechanism.supports(Trigger::Edge) {
+        let mut source = Some(source);
+        for trigger in [Trigger::Edge, Trigger::OneShot] {
+            if !mechanism.capabilities().supports(trigger) {
+                continue;
+            }
+            let taken = source.take().expect("given back");
             let key = selector
-                .register_with(source, Interest::READ, Trigger::Edge, 2)
+                .register_with(taken, Interest::READ, trigger, 2)
                 .expect("registered");
             assert_eq!(told(&now(&mut selector)), [(key, vec!["readable"])]);
-            // Nothing ever changes, so there is no further edge until the interest changes.
+            // Nothing ever changes, so there is no further event until the interest changes.
             assert_quiet(&mut selector);
             selector.modify(key, Interest::WRITE).expect("registered");
             assert_eq!(told(&now(&mut selector)), [(key, vec!["writable"])]);
             assert_quiet(&mut selector);
+            selector.modify(key, Interest::WRITE).expect("registered");
+            // The same interest again is no change, but it arms a one-shot.
+            let expected: &[_] = match trigger {
+                Trigger::OneShot => &[(key, vec!["writable"])],
+                _ => &[],
+            };
+            assert_eq!(told(&now(&mut selector)), expected);
+            assert_quiet(&mut selector);
+            source = selector.unregister(key).map(|(source, _)| source);
         }
     }
 }

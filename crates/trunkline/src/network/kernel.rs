@@ -71,9 +71,10 @@ impl Kernel {
         level: Interest,
         token: Token,
     ) -> io::Result<Key> {
-        let interest = match self.trigger {
-            Trigger::Edge => EDGE_INTEREST,
-            Trigger::Level => level,
+        let interest = if self.trigger == Trigger::Edge {
+            EDGE_INTEREST
+        } else {
+            level
         };
         Ok(self
             .selector

@@ -61,10 +61,14 @@ pub(crate) struct Action;
 impl Action {
     pub(crate) const ADD: u16 = 0x1;
     pub(crate) const DELETE: u16 = 0x2;
+    pub(crate) const ENABLE: u16 = 0x4;
+    pub(crate) const DISABLE: u16 = 0x8;
     /// Report once for each change.
     pub(crate) const CLEAR: u16 = 0x20;
     /// Answer with a receipt, whether the change is refused or not.
     pub(crate) const RECEIPT: u16 = 0x40;
+    /// Report once, and then be disabled.
+    pub(crate) const DISPATCH: u16 = 0x80;
     /// It is a receipt.
     pub(crate) const ERROR: u16 = 0x4000;
     /// The direction has ended.

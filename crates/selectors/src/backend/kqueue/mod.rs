@@ -8,6 +8,8 @@
 mod entry;
 #[cfg(all(test, target_os = "linux"))]
 mod model;
+#[cfg(all(test, target_os = "linux"))]
+mod suite;
 #[cfg(not(target_os = "linux"))]
 mod system;
 #[cfg(all(test, target_os = "linux"))]
@@ -21,6 +23,7 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use self::entry::{Action, Entry, Filter, Queue};
+use super::one_shots::OneShots;
 use super::platform::{Borrowed, borrow, check_open};
 use super::{BATCH, Flags};
 use crate::interest::{Interest, Trigger};
@@ -37,6 +40,9 @@ pub(crate) struct Filters<Q: Queue> {
     slots: Vec<Slot>,
     /// What the kernel refuses to watch, or would not call ready though it is.
     constant: Vec<Constant>,
+    one_shots: OneShots,
+    /// The other directions of one-shots that have fired, to be disabled with the next wait.
+    disarm: Vec<Q::Raw>,
     /// What the kernel found.
     found: Vec<Q::Raw>,
     /// The batch, and how much of it has been taken.
@@ -49,6 +55,8 @@ struct Slot {
     key: Key,
     /// Where in the batch the key's entry is, if it is there.
     position: u32,
+    /// What the kernel was told to watch.
+    interest: Interest,
     /// Whether the source is a pipe, whose writer hears of a closed reader as the end, and not as an error.
     pipe: bool,
 }
@@ -71,6 +79,8 @@ impl<Q: Queue> Filters<Q> {
             queue,
             slots: Vec::new(),
             constant: Vec::new(),
+            one_shots: OneShots::default(),
+            disarm: Vec::new(),
             found: Vec::with_capacity(BATCH),
             batch: Vec::with_capacity(BATCH),
             taken: 0,
@@ -100,7 +110,10 @@ impl<Q: Queue> Filters<Q> {
             self.add_constant(key, Flags::always_ready(interest), trigger);
             return Ok(());
         }
-        self.know(key, kind == FileType::Fifo);
+        if trigger == Trigger::OneShot {
+            self.one_shots.arm(key);
+        }
+        self.know(key, interest, kind == FileType::Fifo);
         let watched = Watched {
             descriptor,
             key,
@@ -135,6 +148,12 @@ impl<Q: Queue> Filters<Q> {
         }
         // The kernel forgets what is closed, and would make anew what it does not know, for the number's next owner.
         // So the old filters are asked about in the same call, and if they are gone the new ones go too.
+        self.know(key, new, self.slots[key.index() as usize].pipe);
+        self.disarm
+            .retain(|change| Q::read(change).token != key.index());
+        if trigger == Trigger::OneShot {
+            self.one_shots.arm(key);
+        }
         let probe = filters(old).take(1).map(|filter| watched.probe(filter));
         let removed = filters(old.without(new)).map(|filter| watched.delete(filter));
         let added = filters(new).map(|filter| watched.add(filter));
@@ -151,21 +170,16 @@ impl<Q: Queue> Filters<Q> {
         {
             self.constant.swap_remove(position);
         }
+        self.forget_one_shot(key);
         self.delete(descriptor, key, interest);
     }
 
-    pub(super) fn holds(
-        &self,
-        descriptor: RawFd,
-        key: Key,
-        interest: Interest,
-        trigger: Trigger,
-    ) -> bool {
+    pub(super) fn holds(&self, descriptor: RawFd, key: Key, interest: Interest) -> bool {
         let constant = self.constant.iter().any(|constant| constant.key == key);
         let watched = Watched {
             descriptor,
             key,
-            trigger,
+            trigger: Trigger::Level,
         };
         match filters(interest).next() {
             Some(filter) if !constant => {
@@ -174,6 +188,10 @@ impl<Q: Queue> Filters<Q> {
             }
             _ => true,
         }
+    }
+
+    pub(super) fn has_fired(&self, key: Key) -> bool {
+        self.one_shots.has_fired(key)
     }
 
     /// The kernel names filters by descriptor: closing one ends them, whoever has duplicates.
@@ -187,10 +205,16 @@ impl<Q: Queue> Filters<Q> {
         self.found.clear();
         let ready = self.constant.iter().any(|constant| constant.armed);
         let timeout = if ready { Some(Duration::ZERO) } else { timeout };
-        self.queue.kevent(&[], &mut self.found, timeout)?;
+        let waited = self.queue.kevent(&self.disarm, &mut self.found, timeout);
+        // Also when a signal ended it: the changes come first.
+        self.disarm.clear();
+        waited?;
         for position in 0..self.found.len() {
             let entry = Q::read(&self.found[position]);
             self.collect(entry);
+        }
+        if !self.one_shots.is_empty() {
+            self.fire_one_shots();
         }
         self.collect_constant();
         Ok(self.batch.len())
@@ -208,11 +232,12 @@ impl<Q: Queue> Filters<Q> {
     }
 
     /// Remembers what a key's slot stands for.
-    fn know(&mut self, key: Key, pipe: bool) {
+    fn know(&mut self, key: Key, interest: Interest, pipe: bool) {
         let index = key.index() as usize;
         let slot = Slot {
             key,
             position: 0,
+            interest,
             pipe,
         };
         if self.slots.len() <= index {
@@ -222,7 +247,7 @@ impl<Q: Queue> Filters<Q> {
     }
 
     fn add_constant(&mut self, key: Key, flags: Flags, trigger: Trigger) {
-        self.know(key, false);
+        self.know(key, Interest::NONE, false);
         self.constant.push(Constant {
             key,
             flags,
@@ -264,6 +289,7 @@ impl<Q: Queue> Filters<Q> {
             key,
             trigger,
         } = watched;
+        self.forget_one_shot(key);
         self.delete(
             descriptor,
             key,
@@ -306,10 +332,38 @@ impl<Q: Queue> Filters<Q> {
             self.batch.push((Key::NOTHING, Flags(Flags::IN)));
             return;
         }
+        if entry.action & Action::ERROR != 0 {
+            // What was to be disabled is gone: its descriptor was closed.
+            return;
+        }
         let Some(&Slot { key, pipe, .. }) = self.slots.get(entry.token as usize) else {
             return;
         };
         self.put(key, entry.flags(pipe));
+    }
+
+    /// The kernel disables a direction that it reports. The others go with it, or they would be a second shot.
+    fn fire_one_shots(&mut self) {
+        for position in 0..self.found.len() {
+            let entry = Q::read(&self.found[position]);
+            let Some(&Slot { key, interest, .. }) = self.slots.get(entry.token as usize) else {
+                continue;
+            };
+            if self.one_shots.fire(key) {
+                let others = filters(interest).map(|filter| Entry {
+                    filter,
+                    action: Action::DISABLE,
+                    ..entry
+                });
+                self.disarm.extend(others.map(|change| Q::write(&change)));
+            }
+        }
+    }
+
+    fn forget_one_shot(&mut self, key: Key) {
+        self.one_shots.forget(key);
+        self.disarm
+            .retain(|change| Q::read(change).token != key.index());
     }
 
     fn collect_constant(&mut self) {
@@ -348,8 +402,10 @@ impl Watched {
     /// Watches a direction, or watches it anew.
     fn add(self, filter: Filter) -> Entry {
         let action = match self.trigger {
-            Trigger::Level => Action::ADD,
+            // There is no exclusive trigger here, and nobody gets this far with it.
+            Trigger::Level | Trigger::Exclusive => Action::ADD,
             Trigger::Edge => Action::ADD | Action::CLEAR,
+            Trigger::OneShot => Action::ADD | Action::ENABLE | Action::DISPATCH,
         };
         self.change(filter, action)
     }

@@ -33,6 +33,9 @@ struct Watch {
     /// The file that the descriptor stood for: if it stands for another, this one was closed.
     file: (u64, u64),
     set: OwnedFd,
+    /// Whether it is disabled by what it reports.
+    dispatch: bool,
+    disabled: bool,
 }
 
 impl Queue for Model {
@@ -110,7 +113,9 @@ impl Model {
             return Ok(());
         }
         if action & Action::ADD == 0 {
-            filters[known.ok_or(Errno::NOENT)?].token = token;
+            let watch = &mut filters[known.ok_or(Errno::NOENT)?];
+            watch.token = token;
+            watch.disabled |= action & Action::DISABLE != 0;
             return Ok(());
         }
         let set = epoll::create(CreateFlags::CLOEXEC)?;
@@ -140,6 +145,8 @@ impl Model {
             token,
             file,
             set,
+            dispatch: action & Action::DISPATCH != 0,
+            disabled: false,
         };
         if self.refuses_broken_pipes
             && filter == Filter::Write
@@ -207,6 +214,7 @@ fn file_of(descriptor: RawFd) -> Result<(u64, u64), Errno> {
 fn sleep(filters: &VecDeque<Watch>, timeout: Option<Duration>) -> Result<(), Errno> {
     let mut table: Vec<PollFd<'_>> = filters
         .iter()
+        .filter(|watch| !watch.disabled)
         .map(|watch| PollFd::new(&watch.set, PollFlags::IN))
         .collect();
     rustix::event::poll(&mut table, timeout.map(timespec).as_ref())?;
@@ -217,10 +225,12 @@ fn sleep(filters: &VecDeque<Watch>, timeout: Option<Duration>) -> Result<(), Err
 fn report(filters: &mut VecDeque<Watch>, found: &mut Vec<Entry>, room: usize) -> Result<(), Errno> {
     let mut reported = Vec::new();
     let mut silent = VecDeque::new();
-    while let Some(watch) = filters.pop_front() {
+    while let Some(mut watch) = filters.pop_front() {
         if found.len() < room
+            && !watch.disabled
             && let Some(entry) = watch.news()?
         {
+            watch.disabled = watch.dispatch;
             found.push(entry);
             reported.push(watch);
         } else {

@@ -25,6 +25,9 @@ unsafe impl Sync for Raw {}
 const _: () = assert!(
     Action::ADD as u32 == libc::EV_ADD as u32
         && Action::DELETE as u32 == libc::EV_DELETE as u32
+        && Action::ENABLE as u32 == libc::EV_ENABLE as u32
+        && Action::DISABLE as u32 == libc::EV_DISABLE as u32
+        && Action::DISPATCH as u32 == libc::EV_DISPATCH as u32
         && Action::CLEAR as u32 == libc::EV_CLEAR as u32
         && Action::RECEIPT as u32 == libc::EV_RECEIPT as u32
         && Action::ERROR as u32 == libc::EV_ERROR as u32

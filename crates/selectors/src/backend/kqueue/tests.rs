@@ -1,5 +1,5 @@
 //! The backend over the model of a `kqueue`: the contract, and what only this mechanism does. The conformance suite
-//! runs over the model too, see `backend/suite.rs`.
+//! runs over the model too, see `suite.rs`.
 
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
@@ -110,11 +110,11 @@ fn r5_a_change_does_not_reach_the_numbers_next_owner() {
     filters
         .register(descriptor, KEY, Interest::READ, Trigger::Level)
         .unwrap();
-    assert!(filters.holds(descriptor, KEY, Interest::READ, Trigger::Level));
+    assert!(filters.holds(descriptor, KEY, Interest::READ));
     let (stranger, _peer) = pair();
     let mut number = number;
     rustix::io::dup2(&stranger, &mut number).unwrap();
-    assert!(!filters.holds(descriptor, KEY, Interest::READ, Trigger::Level));
+    assert!(!filters.holds(descriptor, KEY, Interest::READ));
     let change = (Interest::READ, Interest::WRITE);
     let error = filters
         .modify(descriptor, KEY, change, Trigger::Level)
@@ -189,7 +189,7 @@ fn what_never_blocks_is_constant_and_obeys() {
         .unwrap();
     assert_eq!(look(&mut filters), [(KEY, Flags::IN), (OTHER, Flags::IN)]);
     assert_eq!(look(&mut filters), [(KEY, Flags::IN)]);
-    assert!(filters.holds(null, KEY, Interest::READ, Trigger::Level));
+    assert!(filters.holds(null, KEY, Interest::READ));
     let change = (Interest::READ, Interest::PRIORITY);
     filters.modify(null, KEY, change, Trigger::Level).unwrap();
     assert_eq!(look(&mut filters), []);
@@ -199,4 +199,34 @@ fn what_never_blocks_is_constant_and_obeys() {
     filters.unregister(null, KEY, Interest::PRIORITY);
     filters.unregister(file, OTHER, Interest::WRITE);
     assert!(filters.constant.is_empty());
+}
+
+#[test]
+fn a_one_shot_is_one_shot_in_both_directions() {
+    let Fixture { mut filters, .. } = fixture();
+    let (a, mut b) = pair();
+    let both = Interest::READ | Interest::WRITE;
+    let descriptor = a.as_raw_fd();
+    filters
+        .register(descriptor, KEY, both, Trigger::OneShot)
+        .unwrap();
+    assert_eq!(look(&mut filters), [(KEY, Flags::OUT)]);
+    assert!(filters.has_fired(KEY));
+    b.write_all(b"x").unwrap();
+    assert_eq!(look(&mut filters), [], "input is a second shot");
+    assert!(filters.holds(descriptor, KEY, both));
+    for _ in 0..2 {
+        filters
+            .modify(descriptor, KEY, (both, both), Trigger::OneShot)
+            .unwrap();
+        assert!(!filters.has_fired(KEY));
+        assert_eq!(look(&mut filters), [(KEY, Flags::IN | Flags::OUT)]);
+    }
+    // Armed again before the other direction was disabled: that must not happen any more.
+    filters
+        .modify(descriptor, KEY, (both, Interest::READ), Trigger::OneShot)
+        .unwrap();
+    assert_eq!(look(&mut filters), [(KEY, Flags::IN)]);
+    filters.unregister(descriptor, KEY, Interest::READ);
+    assert!(filters.one_shots.is_empty() && filters.disarm.is_empty());
 }

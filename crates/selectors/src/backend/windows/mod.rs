@@ -102,8 +102,32 @@ impl Signal {
     }
 }
 
+/// "It is registered already".
+pub(crate) fn exists() -> io::Error {
+    io::ErrorKind::AlreadyExists.into()
+}
+
+/// "It is not registered".
+pub(crate) fn not_found() -> io::Error {
+    io::ErrorKind::NotFound.into()
+}
+
+/// "Not an open socket".
+pub(crate) fn not_open() -> io::Error {
+    io::Error::from_raw_os_error(BAD_DESCRIPTOR)
+}
+
+/// Whether the number could be a socket's.
+pub(crate) fn is_descriptor(number: Descriptor) -> bool {
+    number as WinSock::SOCKET != WinSock::INVALID_SOCKET
+}
+
+/// `WSAPoll` counts in milliseconds, `select` in microseconds.
+pub(super) const POLL_TAKES_NANOSECONDS: bool = false;
+pub(super) const SELECT_TAKES_NANOSECONDS: bool = false;
+
 /// Says whether a socket is open, for mechanisms that would say so only at the next wait.
-pub(super) fn check_open(descriptor: Descriptor) -> io::Result<()> {
+pub(crate) fn check_open(descriptor: Descriptor) -> io::Result<()> {
     option(descriptor, WinSock::SO_TYPE).map(drop)
 }
 

@@ -20,9 +20,9 @@ impl Poll {
         descriptor: Descriptor,
         key: Key,
         interest: Interest,
-        _level: Trigger,
+        trigger: Trigger,
     ) -> io::Result<()> {
-        self.0.register(descriptor, key, interest)
+        self.0.register(descriptor, key, interest, trigger)
     }
 
     pub(super) fn modify(
@@ -30,9 +30,9 @@ impl Poll {
         descriptor: Descriptor,
         key: Key,
         change: (Interest, Interest),
-        _level: Trigger,
+        trigger: Trigger,
     ) -> io::Result<()> {
-        self.0.modify(descriptor, key, change);
+        self.0.modify(descriptor, key, change, trigger);
         Ok(())
     }
 
@@ -41,14 +41,12 @@ impl Poll {
     }
 
     /// A number is all that it has: whose it is now it cannot tell.
-    pub(super) fn holds(
-        &self,
-        _descriptor: Descriptor,
-        _key: Key,
-        _interest: Interest,
-        _level: Trigger,
-    ) -> bool {
+    pub(super) fn holds(&self, _descriptor: Descriptor, _key: Key, _interest: Interest) -> bool {
         true
+    }
+
+    pub(super) fn has_fired(&self, key: Key) -> bool {
+        self.0.has_fired(key)
     }
 
     pub(super) fn may_report_strays(&self) -> bool {

@@ -13,9 +13,10 @@ use windows_sys::Win32::Networking::WinSock::{
     self, FD_SET, SO_ERROR, SOCKET, SOCKET_ERROR, TIMEVAL, WSAENOTSOCK, WSAPOLLFD,
 };
 
+use super::super::one_shots::OneShots;
 use super::super::{BATCH, Flags};
 use super::{Borrowed, Descriptor, check_open, descriptor_of, last_error, option};
-use crate::interest::Interest;
+use crate::interest::{Interest, Trigger};
 use crate::slab::Key;
 
 pub(crate) struct Table {
@@ -25,6 +26,7 @@ pub(crate) struct Table {
     owners: Vec<Owner>,
     /// The row of each key's slot.
     places: Vec<u32>,
+    one_shots: OneShots,
     /// The rows that `select` found, and a part of the table for `WSAPoll` to say what they are ready for.
     found: Vec<u32>,
     part: Vec<WSAPOLLFD>,
@@ -60,6 +62,7 @@ impl Table {
             rows: Vec::new(),
             owners: Vec::new(),
             places: Vec::new(),
+            one_shots: OneShots::default(),
             found: Vec::with_capacity(BATCH),
             part: Vec::with_capacity(BATCH),
             sets: Default::default(),
@@ -77,10 +80,11 @@ impl Table {
         descriptor: Descriptor,
         key: Key,
         interest: Interest,
+        trigger: Trigger,
     ) -> io::Result<()> {
         check_open(descriptor)?;
         if !interest.is_empty() {
-            self.add(descriptor, key, interest);
+            self.put(descriptor, key, interest, trigger);
         }
         Ok(())
     }
@@ -90,12 +94,12 @@ impl Table {
         descriptor: Descriptor,
         key: Key,
         (old, new): (Interest, Interest),
+        trigger: Trigger,
     ) {
-        if !old.is_empty() {
+        if new.is_empty() {
             self.unregister(key, old);
-        }
-        if !new.is_empty() {
-            self.add(descriptor, key, new);
+        } else {
+            self.put(descriptor, key, new, trigger);
         }
     }
 
@@ -103,13 +107,12 @@ impl Table {
         if interest.is_empty() {
             return;
         }
-        self.talkative = false;
-        let hole = std::mem::replace(&mut self.places[key.index() as usize], NO_ROW);
-        self.rows.swap_remove(hole as usize);
-        self.owners.swap_remove(hole as usize);
-        if let Some(moved) = self.owners.get(hole as usize) {
-            self.places[moved.key.index() as usize] = hole;
-        }
+        self.one_shots.forget(key);
+        self.remove(key);
+    }
+
+    pub(crate) fn has_fired(&self, key: Key) -> bool {
+        self.one_shots.has_fired(key)
     }
 
     pub(crate) fn saw_waker(&self) -> bool {
@@ -154,6 +157,7 @@ impl Table {
             };
         }
         self.start = position;
+        self.disarm();
         Ok(self.batch.len())
     }
 
@@ -176,7 +180,21 @@ impl Table {
         for place in 0..self.part.len() {
             self.classify(place);
         }
+        self.disarm();
         Ok(self.batch.len())
+    }
+
+    /// Takes out of the table what is one-shot and in the batch.
+    fn disarm(&mut self) {
+        if self.one_shots.is_empty() {
+            return;
+        }
+        for position in 0..self.batch.len() {
+            let key = self.batch[position].0;
+            if self.one_shots.fire(key) {
+                self.remove(key);
+            }
+        }
     }
 
     /// Puts every row into the sets that its interest needs.
@@ -247,7 +265,12 @@ impl Table {
         self.batch.push((self.owners[position].key, Flags(flags)));
     }
 
-    fn add(&mut self, descriptor: Descriptor, key: Key, interest: Interest) {
+    /// The key's row from now on, new or not.
+    fn put(&mut self, descriptor: Descriptor, key: Key, interest: Interest, trigger: Trigger) {
+        if trigger == Trigger::OneShot {
+            self.one_shots.arm(key);
+        }
+        self.remove(key);
         let slot = key.index() as usize;
         if self.places.len() <= slot {
             self.places.resize(slot + 1, NO_ROW);
@@ -266,6 +289,23 @@ impl Table {
         self.sets
             .iter_mut()
             .for_each(|set| set.reserve(self.rows.len()));
+    }
+
+    /// Takes the key's row out, if it has one: a one-shot that has fired does not.
+    fn remove(&mut self, key: Key) {
+        let Some(place) = self.places.get_mut(key.index() as usize) else {
+            return;
+        };
+        let hole = std::mem::replace(place, NO_ROW);
+        if hole == NO_ROW {
+            return;
+        }
+        self.talkative = false;
+        self.rows.swap_remove(hole as usize);
+        self.owners.swap_remove(hole as usize);
+        if let Some(moved) = self.owners.get(hole as usize) {
+            self.places[moved.key.index() as usize] = hole;
+        }
     }
 }
 

@@ -1,0 +1,289 @@
+//! The kernel's set, through which one thread may register while another waits: under both the selector and the raw
+//! door.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::io::Errno;
+
+use super::super::platform::{borrow, timespec};
+use super::super::{Flags, WAKER};
+use crate::interest::{Interest, Trigger};
+
+pub(crate) struct Set {
+    kernel: OwnedFd,
+    /// Whether the kernel has `epoll_pwait2`, as far as we know.
+    nanoseconds: AtomicBool,
+}
+
+impl Set {
+    /// An empty set that watches the waker's descriptor.
+    pub(crate) fn new(waker: BorrowedFd<'_>) -> io::Result<Set> {
+        let kernel = epoll::create(CreateFlags::CLOEXEC)?;
+        epoll::add(&kernel, waker, EventData::new_u64(WAKER), EventFlags::IN)?;
+        Ok(Set {
+            kernel,
+            nanoseconds: AtomicBool::new(true),
+        })
+    }
+
+    pub(crate) fn add(
+        &self,
+        descriptor: RawFd,
+        token: u64,
+        interest: Interest,
+        trigger: Trigger,
+    ) -> Result<(), Errno> {
+        let data = EventData::new_u64(token);
+        epoll::add(
+            &self.kernel,
+            borrow(descriptor),
+            data,
+            asking(interest, trigger),
+        )
+    }
+
+    /// Replaces an entry, which is not made anew where the kernel has forgotten it.
+    pub(crate) fn modify(
+        &self,
+        descriptor: RawFd,
+        token: u64,
+        interest: Interest,
+        trigger: Trigger,
+    ) -> Result<(), Errno> {
+        if trigger == Trigger::Exclusive {
+            // The kernel does not modify such an entry.
+            self.delete(descriptor)?;
+            return self.add(descriptor, token, interest, trigger);
+        }
+        let data = EventData::new_u64(token);
+        epoll::modify(
+            &self.kernel,
+            borrow(descriptor),
+            data,
+            asking(interest, trigger),
+        )
+    }
+
+    pub(crate) fn delete(&self, descriptor: RawFd) -> Result<(), Errno> {
+        epoll::delete(&self.kernel, borrow(descriptor))
+    }
+
+    /// Whether there is an entry for the file that has this number now; true if that cannot be found out.
+    pub(super) fn holds(&self, descriptor: RawFd) -> bool {
+        // The kernel finds an entry by number and file. Modifying would do as well, but arm a one-shot that has fired.
+        let descriptor = borrow(descriptor);
+        let data = EventData::new_u64(WAKER);
+        match epoll::add(&self.kernel, descriptor, data, EventFlags::empty()) {
+            Ok(()) => {
+                // There was none, and there is none again. This cannot fail: the descriptor is open.
+                let _ = epoll::delete(&self.kernel, descriptor);
+                false
+            }
+            Err(Errno::BADF | Errno::PERM) => false,
+            Err(_) => true,
+        }
+    }
+
+    /// Waits and collects as many entries as there is room for.
+    #[inline(always)]
+    pub(crate) fn wait(&self, entries: &mut Entries, timeout: Option<Duration>) -> io::Result<()> {
+        entries.0.clear();
+        if self.nanoseconds.load(Ordering::Relaxed) {
+            let timeout = timeout.map(timespec);
+            match epoll::wait(
+                &self.kernel,
+                rustix::buffer::spare_capacity(&mut entries.0),
+                timeout.as_ref(),
+            ) {
+                // Kernels before 5.11 do not have the call; some sandboxes refuse what they do not know.
+                Err(Errno::NOSYS | Errno::PERM) => {
+                    self.nanoseconds.store(false, Ordering::Relaxed);
+                }
+                result => return Ok(result.map(drop)?),
+            }
+        }
+        self.wait_in_milliseconds(entries, timeout)
+    }
+
+    /// `epoll_pwait`, for kernels before 5.11. A timeout too long for it ends early, and the caller waits again.
+    /// Called by its number: the C library's function does more, as a point where a thread may be cancelled.
+    fn wait_in_milliseconds(
+        &self,
+        entries: &mut Entries,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
+        let milliseconds = timeout.map_or(-1, |timeout| {
+            i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
+        });
+        let room = i32::try_from(entries.0.capacity()).unwrap_or(i32::MAX);
+        let buffer = entries.0.as_mut_ptr().cast::<libc::epoll_event>();
+        let no_signals: *const libc::sigset_t = std::ptr::null();
+        // SAFETY: the vector is empty, and `room` is not more than its capacity. Both types are the kernel's struct
+        // epoll_event, which the test below compares. Without a set of signals its size is not looked at.
+        let count = unsafe {
+            libc::syscall(
+                libc::SYS_epoll_pwait,
+                self.kernel.as_raw_fd(),
+                buffer,
+                room,
+                milliseconds,
+                no_signals,
+                0_usize,
+            )
+        };
+        let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+        // SAFETY: the kernel has written that many events.
+        unsafe { entries.0.set_len(count) };
+        Ok(())
+    }
+}
+
+/// The flags to register with. They are the same numbers as those of `poll`, which a test checks.
+fn asking(interest: Interest, trigger: Trigger) -> EventFlags {
+    let flags = EventFlags::from_bits_retain(Flags::asking(interest).0.into());
+    match trigger {
+        Trigger::Level => flags,
+        Trigger::Edge => flags | EventFlags::ET,
+        Trigger::OneShot => flags | EventFlags::ONESHOT,
+        // The kernel takes hardly anything beside it: input and output, and what comes without asking.
+        Trigger::Exclusive => flags & (EventFlags::IN | EventFlags::OUT) | EventFlags::EXCLUSIVE,
+    }
+}
+
+/// What the kernel reports: tokens with flags.
+pub(crate) struct Entries(Vec<Event>);
+
+// SAFETY: the kernel's type can carry a pointer, which is why it is not sent to other threads by itself. These carry
+// nothing but numbers: they are made, here and by the kernel from what `add` and `modify` hand it, with `new_u64`.
+unsafe impl Send for Entries {}
+// SAFETY: as above.
+unsafe impl Sync for Entries {}
+
+impl Entries {
+    /// None yet, and room for so many.
+    pub(crate) fn with_capacity(capacity: usize) -> Entries {
+        Entries(Vec::with_capacity(capacity))
+    }
+
+    /// Makes room for so many altogether.
+    pub(super) fn make_room(&mut self, capacity: usize) {
+        self.0.reserve(capacity.saturating_sub(self.0.len()));
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub(crate) fn push(&mut self, token: u64, flags: Flags) {
+        self.0.push(Event {
+            flags: EventFlags::from_bits_retain(flags.0.into()),
+            data: EventData::new_u64(token),
+        });
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(&self, position: usize) -> Option<(u64, Flags)> {
+        self.0.get(position).copied().map(read)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, Flags)> {
+        self.0.iter().copied().map(read)
+    }
+}
+
+#[inline(always)]
+fn read(Event { flags, data }: Event) -> (u64, Flags) {
+    (data.u64(), Flags(flags.bits() as u16))
+}
+
+/// Why `epoll` does not work here.
+pub(in super::super) fn check() -> io::Result<()> {
+    epoll::create(CreateFlags::CLOEXEC)?;
+    Ok(())
+}
+
+/// Whether the kernel has `epoll_pwait2` and lets us call it.
+pub(in super::super) fn takes_nanoseconds() -> bool {
+    let Ok(set) = epoll::create(CreateFlags::CLOEXEC) else {
+        return false;
+    };
+    let mut events = Vec::with_capacity(1);
+    let no_time = timespec(Duration::ZERO);
+    let buffer = rustix::buffer::spare_capacity(&mut events);
+    epoll::wait(&set, buffer, Some(&no_time)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::{align_of, offset_of, size_of};
+    use std::time::Instant;
+
+    use super::super::super::Signal;
+    use super::*;
+
+    #[test]
+    fn the_two_names_of_the_kernels_event_are_one_layout() {
+        assert_eq!(size_of::<Event>(), size_of::<libc::epoll_event>());
+        assert_eq!(align_of::<Event>(), align_of::<libc::epoll_event>());
+        assert_eq!(
+            offset_of!(Event, flags),
+            offset_of!(libc::epoll_event, events)
+        );
+        assert_eq!(offset_of!(Event, data), offset_of!(libc::epoll_event, u64));
+    }
+
+    #[test]
+    fn the_flags_are_those_of_poll() {
+        let all = Interest::READ | Interest::WRITE | Interest::PRIORITY;
+        let expected = EventFlags::IN | EventFlags::RDHUP | EventFlags::OUT | EventFlags::PRI;
+        assert_eq!(asking(all, Trigger::Level), expected);
+        assert_eq!(asking(all, Trigger::Edge), expected | EventFlags::ET);
+        assert_eq!(
+            asking(all, Trigger::OneShot),
+            expected | EventFlags::ONESHOT
+        );
+        assert_eq!(
+            asking(all, Trigger::Exclusive),
+            EventFlags::IN | EventFlags::OUT | EventFlags::EXCLUSIVE
+        );
+        assert_eq!(u32::from(Flags::ERROR), EventFlags::ERR.bits());
+        assert_eq!(u32::from(Flags::HANG_UP), EventFlags::HUP.bits());
+    }
+
+    #[test]
+    fn w4_an_old_kernel_waits_in_whole_milliseconds_rounded_up() {
+        let signal = Signal::new().unwrap();
+        let set = Set::new(signal.descriptor()).unwrap();
+        set.nanoseconds.store(false, Ordering::Relaxed);
+        let mut entries = Entries::with_capacity(2);
+        let mut wait = |timeout| {
+            set.wait(&mut entries, timeout).unwrap();
+            entries.iter().collect::<Vec<_>>()
+        };
+        let start = Instant::now();
+        assert_eq!(wait(Some(Duration::from_micros(1))), []);
+        assert!(
+            start.elapsed() >= Duration::from_micros(999),
+            "{:?}",
+            start.elapsed()
+        );
+        assert_eq!(wait(Some(Duration::ZERO)), []);
+
+        signal.raise().unwrap();
+        for timeout in [
+            None,
+            Some(Duration::ZERO),
+            Some(Duration::from_secs(50 * 24 * 60 * 60)),
+        ] {
+            assert_eq!(wait(timeout), [(WAKER, Flags(Flags::IN))]);
+        }
+    }
+}

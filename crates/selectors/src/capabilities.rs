@@ -1,0 +1,106 @@
+//! In what the mechanisms differ for their user.
+
+use crate::backend;
+use crate::interest::Trigger;
+use crate::mechanism::Mechanism;
+
+/// Everything in which one mechanism differs from another for its user, but for what it costs. What is not in here is
+/// the same on all of them, and tested to be.
+///
+/// From [`Mechanism::capabilities`]; of a mechanism that does not work here, it is what it offers elsewhere.
+///
+/// ```
+/// use trunkline_selectors::{Mechanism, Trigger};
+///
+/// // The cheapest trigger there is for a server's connections:
+/// let capabilities = Mechanism::best().capabilities();
+/// let trigger = if capabilities.supports(Trigger::Edge) { Trigger::Edge } else { Trigger::Level };
+/// # let _ = trigger;
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
+#[non_exhaustive]
+pub struct Capabilities {
+    /// [`Trigger::Level`].
+    pub level: Support,
+    /// [`Trigger::Edge`].
+    pub edge: Support,
+    /// [`Trigger::OneShot`].
+    pub one_shot: Support,
+    /// [`Trigger::Exclusive`].
+    pub exclusive: Support,
+    /// A wait keeps its timeout to the nanosecond; otherwise it is rounded up, to a millisecond at most. Tried where it
+    /// depends on the kernel.
+    pub nanosecond_timeouts: bool,
+    /// A source registered for [`Interest::PRIORITY`](crate::Interest::PRIORITY) alone wakes for an error.
+    pub error_with_priority_alone: bool,
+    /// A source registered for [`Interest::WRITE`](crate::Interest::WRITE), and not for
+    /// [`READ`](crate::Interest::READ), wakes for a hang-up even if it has no room for output.
+    pub hang_up_with_write_alone: bool,
+    /// The end of input is told while input before it has yet to be read. Otherwise it may be told only after that.
+    pub end_beside_data: bool,
+    /// A source that was closed behind the selector's back is reported as
+    /// [`INVALID`](crate::Readiness::INVALID) at the next wait. Otherwise it falls silent, and is reported as invalid
+    /// when its interest is next changed.
+    pub reports_closed_sources: bool,
+    /// What is watched is the open file, not whatever has its descriptor's number: the next owner of the number of a
+    /// source that was closed behind the selector's back is never mistaken for it.
+    pub watches_files: bool,
+    /// Behind the [raw door](crate::raw): what never blocks, such as a regular file, can be registered, and is always
+    /// ready. Otherwise it is refused with "operation not permitted"; a [`Selector`](crate::Selector) steps in for the
+    /// kernel there.
+    pub regular_files: bool,
+    /// Behind the [raw door](crate::raw): several threads may wait for the same descriptors at once.
+    pub several_waiters: bool,
+}
+
+/// Who does the work of something that not every kernel offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Support {
+    /// The kernel.
+    Kernel,
+    /// This crate, on top of what the kernel has. What one sees is the same.
+    Emulated,
+    /// Nobody: asking for it is an error.
+    None,
+}
+
+impl Capabilities {
+    pub(crate) fn of(mechanism: Mechanism) -> Capabilities {
+        // The sets of `select` have no place for an error or a hang-up by itself.
+        let sets = mechanism == Mechanism::Select;
+        // Nor has the filter for priority input.
+        let filters = mechanism == Mechanism::Kqueue;
+        // Only tables of numbers, handed over anew at every wait, show the kernel a number that is not open.
+        let numbers = matches!(mechanism, Mechanism::Poll | Mechanism::Select);
+        Capabilities {
+            level: mechanism.support(Trigger::Level),
+            edge: mechanism.support(Trigger::Edge),
+            one_shot: mechanism.support(Trigger::OneShot),
+            exclusive: mechanism.support(Trigger::Exclusive),
+            nanosecond_timeouts: backend::takes_nanoseconds(mechanism),
+            error_with_priority_alone: !sets && !filters,
+            hang_up_with_write_alone: !sets,
+            end_beside_data: !cfg!(windows),
+            reports_closed_sources: numbers,
+            watches_files: !numbers,
+            regular_files: mechanism != Mechanism::Epoll,
+            several_waiters: mechanism == Mechanism::Epoll,
+        }
+    }
+
+    /// Who does the work of this trigger.
+    pub const fn support(&self, trigger: Trigger) -> Support {
+        match trigger {
+            Trigger::Level => self.level,
+            Trigger::Edge => self.edge,
+            Trigger::OneShot => self.one_shot,
+            Trigger::Exclusive => self.exclusive,
+        }
+    }
+
+    /// Whether sources can be registered with this trigger.
+    pub fn supports(&self, trigger: Trigger) -> bool {
+        self.support(trigger) != Support::None
+    }
+}
