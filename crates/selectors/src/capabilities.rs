@@ -80,7 +80,8 @@ impl Capabilities {
             exclusive: mechanism.support(Trigger::Exclusive),
             nanosecond_timeouts: backend::takes_nanoseconds(mechanism),
             error_with_priority_alone: !sets && !filters,
-            hang_up_with_write_alone: !sets,
+            // Windows tells of an end of input, and of errors.
+            hang_up_with_write_alone: !sets && !cfg!(windows),
             end_beside_data: !cfg!(windows),
             reports_closed_sources: numbers,
             watches_files: !numbers,

@@ -44,6 +44,11 @@ impl Readiness {
         Readiness((input as u8 | (output as u8) << 1) & interest.bits())
     }
 
+    /// The set as bits, in the order of the constants: `READABLE` is 1, `WRITABLE` is 2, and so on.
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
     /// Whether all of `other` is in this set.
     pub const fn contains(self, other: Readiness) -> bool {
         self.0 & other.0 == other.0

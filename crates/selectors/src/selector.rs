@@ -350,8 +350,13 @@ impl<S: AsSource, T> Selector<S, T> {
             && self.changed.is_empty()
             && self.failed.is_empty()
             && !self.strays
-            && let Ok(found) = self.backend.wait(None)
+            && let Ok(found @ 1..) = self.backend.wait(None)
         {
+            if !self.waker.is_pending() {
+                let woken = false;
+                let events = found;
+                return Ok(Selected { events, woken });
+            }
             let selected = self.selected(found);
             if selected != Selected::default() {
                 return Ok(selected);

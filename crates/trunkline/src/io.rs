@@ -6,16 +6,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use trunkline_selectors::{Key, Slab};
+use trunkline_selectors::Key;
 
 use crate::codec::{Codec, FrameError};
-use crate::connection::outbound::{Appended, Spare};
-use crate::connection::{Connection, Facts, Phase, Role};
+use crate::connection::Role;
+use crate::core::{Core, Due};
 use crate::handler::{Cause, Handler, Message};
-use crate::mutant::{Mutant, planted};
-use crate::network::Reading;
-use crate::options::{Options, Overflow, Stats};
-use crate::timer::{TimerId, Timers};
+use crate::options::Stats;
+use crate::timer::TimerId;
 
 /// Names a connection for as long as the loop runs: once it is closed the id names nothing, for ever, even
 /// when its descriptor number is used again.
@@ -49,186 +47,6 @@ pub enum Sent {
     Gone,
     /// It is dropped: the codec cannot frame it.
     Rejected(FrameError),
-}
-
-/// What a timer is for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Due {
-    User { id: ConnectionId, token: u64 },
-    Linger(ConnectionId),
-    Connect(ConnectionId),
-    RetryAccept,
-    Drain,
-}
-
-/// How far stopping has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Stopping {
-    No,
-    Asked,
-    Draining,
-    Killed,
-}
-
-/// Everything callbacks may change: queues and timers, but neither sockets nor the handler.
-pub(crate) struct Core<C> {
-    pub(crate) codec: C,
-    pub(crate) connections: Slab<Connection>,
-    pub(crate) timers: Timers<Due>,
-    pub(crate) spare: Spare,
-    /// Connections that a callback has changed; the loop looks after them before it waits again.
-    pub(crate) touched: Vec<ConnectionId>,
-    /// Connections of ours whose sockets are still to be made.
-    pub(crate) to_connect: Vec<ConnectionId>,
-    pub(crate) close_listeners: bool,
-    pub(crate) stopping: Stopping,
-    /// Something was asked of the loop as a whole: to connect, to close listeners, to stop.
-    pub(crate) asked: bool,
-    /// The clock, as it stood when it was first asked for in this turn.
-    pub(crate) clock: Reading,
-    pub(crate) options: Options,
-    pub(crate) stats: Stats,
-}
-
-impl<C> Core<C> {
-    pub(crate) fn touch(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.connections.get_mut(id.0)
-            && !connection.facts.any(Facts::TOUCHED)
-        {
-            connection.facts.set(Facts::TOUCHED);
-            self.touched.push(id);
-        }
-    }
-
-    /// A deadline strictly after this turn, so that a timer of zero cannot keep the turn from ending.
-    pub(crate) fn deadline(&mut self, delay: Duration) -> Instant {
-        const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-        self.clock.take() + delay.clamp(Duration::from_nanos(1), FAR)
-    }
-
-    pub(crate) fn start_connect(&mut self, address: SocketAddr) -> ConnectionId {
-        let id = ConnectionId(
-            self.connections
-                .insert(Connection::new(address, Role::Connected)),
-        );
-        self.to_connect.push(id);
-        self.asked = true;
-        id
-    }
-
-    pub(crate) fn stop(&mut self) {
-        self.stopping = self.stopping.max(Stopping::Asked);
-        self.asked = true;
-    }
-
-    pub(crate) fn kill(&mut self) {
-        self.stopping = Stopping::Killed;
-        self.asked = true;
-    }
-
-    /// Begins a graceful close; the linger deadline starts now. One that is still to be made is closed as soon as it
-    /// is: what was queued on it until now is flushed.
-    pub(crate) fn close(&mut self, id: ConnectionId, cause: Option<Cause>) {
-        let Some(connection) = self.connections.get_mut(id.0) else {
-            return;
-        };
-        match connection.facts.phase() {
-            Phase::Connecting => {
-                connection.facts.set(Facts::CLOSE_WHEN_OPEN);
-                return;
-            }
-            Phase::Open => connection.begin_close(cause),
-            Phase::Closing | Phase::Lingering | Phase::Aborting => return,
-        }
-        let deadline = self.deadline(self.options.linger);
-        let timer = self.timers.insert(deadline, Due::Linger(id));
-        if let Some(connection) = self.connections.get_mut(id.0) {
-            connection.timers.push(timer);
-        }
-        self.touch(id);
-    }
-
-    pub(crate) fn abort(&mut self, id: ConnectionId, cause: Cause) {
-        if let Some(connection) = self.connections.get_mut(id.0) {
-            connection.begin_abort(cause);
-            self.touch(id);
-        }
-    }
-
-    fn overflowed(&mut self, id: ConnectionId) -> Sent {
-        self.stats.dropped += 1;
-        if self.options.overflow == Overflow::Close {
-            self.abort(id, Cause::Overflow);
-        }
-        Sent::Dropped
-    }
-
-    fn send_shared(&mut self, id: ConnectionId, bytes: &Arc<[u8]>) -> Sent {
-        let Some(connection) = self.connections.get_mut(id.0) else {
-            return Sent::Gone;
-        };
-        if !connection.facts.takes_output() {
-            return Sent::Gone;
-        }
-        let limit = self.options.hard_limit_bytes;
-        if connection
-            .outbound
-            .push_shared(&mut self.spare, limit, Arc::clone(bytes))
-        {
-            let high = self.options.high_watermark_bytes;
-            queued(connection, &mut self.touched, id, high)
-        } else {
-            self.overflowed(id)
-        }
-    }
-}
-
-/// After bytes were queued: marks the connection for writing and says where its queue stands.
-#[inline]
-fn queued(
-    connection: &mut Connection,
-    touched: &mut Vec<ConnectionId>,
-    id: ConnectionId,
-    high_watermark_bytes: usize,
-) -> Sent {
-    if connection.outbound.bytes() > high_watermark_bytes && !planted(Mutant::NoBackPressure) {
-        connection.rise_above_high();
-    }
-    if !connection.facts.any(Facts::TOUCHED) {
-        connection.facts.set(Facts::TOUCHED);
-        touched.push(id);
-    }
-    if connection.facts.any(Facts::ABOVE_HIGH) {
-        Sent::AboveHigh
-    } else {
-        Sent::Queued
-    }
-}
-
-impl<C: Codec> Core<C> {
-    #[inline]
-    fn send(&mut self, id: ConnectionId, message: &C::Message) -> Sent {
-        let Some(connection) = self.connections.get_mut(id.0) else {
-            return Sent::Gone;
-        };
-        if !connection.facts.takes_output() {
-            return Sent::Gone;
-        }
-        let codec = &self.codec;
-        let limit = self.options.hard_limit_bytes;
-        let encode = |output: &mut Vec<u8>| codec.encode(message, output);
-        match connection
-            .outbound
-            .append_with(&mut self.spare, limit, encode)
-        {
-            Ok(Appended::Queued) => {
-                let high = self.options.high_watermark_bytes;
-                queued(connection, &mut self.touched, id, high)
-            }
-            Ok(Appended::OverLimit) => self.overflowed(id),
-            Err(error) => Sent::Rejected(error),
-        }
-    }
 }
 
 /// What a callback may do to its own connection, and to any other.
@@ -324,10 +142,7 @@ impl<H: Handler> Io<'_, H> {
 
     /// Half-closes connection `id`.
     pub fn finish_connection(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.core.connections.get_mut(id.0) {
-            connection.facts.set(Facts::FINISHING);
-            self.core.touch(id);
-        }
+        self.core.finish(id);
     }
 
     /// Resets this connection: what is queued is lost.
@@ -347,10 +162,7 @@ impl<H: Handler> Io<'_, H> {
 
     /// Pauses connection `id`.
     pub fn pause_connection(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.core.connections.get_mut(id.0) {
-            connection.facts.set(Facts::PAUSED);
-            self.core.touch(id);
-        }
+        self.core.pause(id);
     }
 
     /// Takes up reading again.
@@ -360,10 +172,7 @@ impl<H: Handler> Io<'_, H> {
 
     /// Takes up reading from connection `id` again.
     pub fn resume_connection(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.core.connections.get_mut(id.0) {
-            connection.facts.clear(Facts::PAUSED);
-            self.core.touch(id);
-        }
+        self.core.resume(id);
     }
 
     /// Calls [`Handler::timer`] for this connection with `token`, once, after `delay`: never early, and at
@@ -419,10 +228,7 @@ impl<H: Handler> Io<'_, H> {
 
     /// Bytes queued on connection `id`.
     pub fn queued_on(&self, id: ConnectionId) -> usize {
-        self.core
-            .connections
-            .get(id.0)
-            .map_or(0, |connection| connection.outbound.bytes())
+        self.core.queued_on(id)
     }
 
     /// The loop's counters.

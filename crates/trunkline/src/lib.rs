@@ -9,6 +9,7 @@ mod builder;
 mod client;
 pub mod codec;
 mod connection;
+mod core;
 mod event_loop;
 mod handler;
 mod io;

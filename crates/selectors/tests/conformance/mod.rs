@@ -1,5 +1,6 @@
 //! The cases, and the list that turns them into tests.
 
+#[cfg(unix)]
 pub(crate) mod capabilities;
 pub(crate) mod facts;
 #[cfg(target_os = "linux")]
@@ -79,6 +80,7 @@ macro_rules! conformance_cases {
                 an_error_with_priority_alone_is_seen_as_they_say
                 #[cfg(unix)]
                 a_hang_up_with_write_alone_is_seen_as_they_say
+                #[cfg(unix)]
                 the_selector_says_what_its_mechanism_says;
             readiness:
                 e1_half_close_is_not_a_hang_up

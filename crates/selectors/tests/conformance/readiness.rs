@@ -9,7 +9,7 @@ use trunkline_selectors::{AsSource, Interest, Mechanism, Selector};
 
 use super::support::{
     A_WHILE, Owned, PEER_GONE, RESET_MAY_READ_AS_END, Stream, add, assert_quiet, drain, facts_of,
-    fill, now, pair, read_from, selector, soon, tcp_pair, told, until,
+    fill, gone_beside_data, now, pair, read_from, selector, soon, tcp_pair, told, until,
 };
 
 /// Closes a TCP socket so that its peer gets a reset.
@@ -201,9 +201,8 @@ pub(crate) fn e3_a_paused_reader_hears_of_the_hang_up_on_resuming(mechanism: Mec
     selector
         .modify(key, Interest::READ | Interest::WRITE)
         .expect("registered");
-    if mechanism.capabilities().end_beside_data {
-        assert_eq!(told(&now(&mut selector)), [(key, PEER_GONE.to_vec())]);
-    }
+    let facts = gone_beside_data(mechanism);
+    assert_eq!(told(&now(&mut selector)), [(key, facts)]);
     let a = selector.source(key).expect("registered");
     assert_eq!(drain(a), 10);
     assert_eq!(told(&now(&mut selector)), [(key, PEER_GONE.to_vec())]);

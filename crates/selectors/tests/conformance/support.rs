@@ -170,3 +170,12 @@ pub(crate) fn refused<S: AsSource, T>(
     let text = refused.to_string();
     (refused.kind(), text, refused.source, refused.data)
 }
+
+/// What is told of a source whose peer has gone, and left something to read.
+pub(crate) fn gone_beside_data(mechanism: Mechanism) -> Vec<&'static str> {
+    let beside = mechanism.capabilities().end_beside_data;
+    let facts = PEER_GONE.iter().copied();
+    facts
+        .filter(|fact| beside || *fact != "read closed")
+        .collect()
+}

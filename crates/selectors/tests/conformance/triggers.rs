@@ -8,7 +8,8 @@ use std::time::Duration;
 use trunkline_selectors::{AsSource, Interest, Key, Mechanism, Selector, Trigger};
 
 use super::support::{
-    Stream, add, assert_quiet, descriptors_up_to, now, number, pair, refused, selector, soon, told,
+    Stream, add, assert_quiet, descriptors_up_to, gone_beside_data, now, number, pair, refused,
+    selector, soon, told,
 };
 
 /// Registers with a trigger that the mechanism has.
@@ -145,7 +146,7 @@ pub(crate) fn one_shot_hears_of_a_hang_up_when_it_is_armed_again(mechanism: Mech
     selector
         .modify(key, Interest::READ | Interest::WRITE)
         .expect("armed");
-    let facts = vec!["readable", "writable", "read closed", "write closed"];
+    let facts = gone_beside_data(mechanism);
     assert_eq!(told(&now(&mut selector)), [(key, facts)]);
     assert_quiet(&mut selector);
     // A hang-up is no priority input. It may use up the shot, but it ends one wait at most.

@@ -58,6 +58,12 @@ impl Connection {
         }
     }
 
+    /// Is there nothing to do but to read, hand over and write?
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.facts.is_plain() && self.outbound.is_empty() && self.inbound.is_empty()
+    }
+
     /// Is there something to write, and room for it?
     #[inline]
     pub(crate) fn is_to_be_written(&self) -> bool {

@@ -23,6 +23,8 @@ const SPARE_SEGMENTS_MAX: usize = 64;
 /// Queues that no connection uses at the moment, kept for their buffers.
 #[derive(Default)]
 pub(crate) struct Spare {
+    /// The one that was given back last: of one connection after another, each takes it and gives it back.
+    last: Option<Box<Queue>>,
     #[expect(
         clippy::vec_box,
         reason = "a box moves between pool and connection as one pointer"
@@ -40,8 +42,11 @@ pub(crate) struct Outbound {
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Appended {
-    /// Its bytes wait to be written.
-    Queued,
+    /// Its bytes wait to be written, behind others: that many in all.
+    Queued {
+        /// Bytes that wait now.
+        bytes: usize,
+    },
     /// The queue would have grown beyond its limit: it is as it was.
     OverLimit,
 }
@@ -87,17 +92,19 @@ impl Outbound {
         let appended = tail.len().checked_sub(start);
         let appended = appended.expect("a codec only appends to the output");
         let bytes = queue.bytes + appended;
-        if encoded.is_err() || bytes > hard_limit {
-            queue.roll_back(start);
-            self.give_back_if_empty(spare);
-            return encoded.map(|()| Appended::OverLimit);
+        if encoded.is_ok() && appended > 0 && bytes <= hard_limit {
+            queue.bytes = bytes;
+            return Ok(Appended::Queued { bytes });
         }
-        queue.bytes = bytes;
-        if appended == 0 {
-            queue.roll_back(start);
-            self.give_back_if_empty(spare);
-        }
-        Ok(Appended::Queued)
+        queue.roll_back(start);
+        self.give_back_if_empty(spare);
+        encoded?;
+        let bytes = self.bytes();
+        Ok(if appended == 0 {
+            Appended::Queued { bytes }
+        } else {
+            Appended::OverLimit
+        })
     }
 
     /// Queues bytes that other connections may queue as well. `false` when more than `hard_limit` bytes
@@ -125,6 +132,20 @@ impl Outbound {
         true
     }
 
+    /// Queues `bytes`, whatever the limits, by taking their buffer over where it can: `bytes` is empty then.
+    pub(crate) fn adopt(&mut self, spare: &mut Spare, bytes: &mut Vec<u8>) {
+        if bytes.is_empty() {
+            return;
+        }
+        let queue = self.queue.get_or_insert_with(|| spare.take());
+        queue.bytes += bytes.len();
+        if queue.bytes == bytes.len() {
+            std::mem::swap(&mut queue.buffer, bytes);
+        } else {
+            queue.tail().append(bytes);
+        }
+    }
+
     /// How many bytes wait.
     #[inline]
     pub(crate) fn bytes(&self) -> usize {
@@ -134,7 +155,7 @@ impl Outbound {
     /// Whether no bytes wait.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.bytes() == 0
+        self.queue.is_none()
     }
 
     /// All that waits, when it is in one piece: the usual case, which needs no gathering.
@@ -172,16 +193,19 @@ impl Outbound {
     /// When fewer bytes wait.
     #[inline]
     pub(crate) fn consume(&mut self, count: usize, spare: &mut Spare) {
-        let Some(queue) = &mut self.queue else {
-            assert!(count == 0, "{count} bytes written of an empty queue");
-            return;
-        };
-        assert!(count <= queue.bytes, "more bytes written than waited");
-        if count == queue.bytes {
+        if count == self.bytes() {
             self.clear(spare);
         } else {
-            queue.advance(count);
+            self.advance(count);
         }
+    }
+
+    #[inline(never)]
+    fn advance(&mut self, count: usize) {
+        let queue = self.queue.as_mut().filter(|queue| count < queue.bytes);
+        queue
+            .expect("no more bytes are written than waited")
+            .advance(count);
     }
 
     /// Drops all that waits, and says how many bytes that was.
@@ -196,7 +220,7 @@ impl Outbound {
     }
 
     fn give_back_if_empty(&mut self, spare: &mut Spare) {
-        if self.is_empty() {
+        if self.bytes() == 0 {
             self.clear(spare);
         }
     }
@@ -275,15 +299,21 @@ impl Queue {
         }
     }
 
+    #[inline]
     fn reset(&mut self) {
         self.buffer.clear();
         self.written = 0;
         self.bytes = 0;
-        self.buffer.shrink_to(BUFFER_BYTES_MAX);
-        if self.segments.capacity() > 0 {
-            self.segments.clear();
-            self.segments.shrink_to(SPARE_SEGMENTS_MAX);
+        if self.buffer.capacity() > BUFFER_BYTES_MAX || self.segments.capacity() > 0 {
+            self.shrink();
         }
+    }
+
+    #[inline(never)]
+    fn shrink(&mut self) {
+        self.buffer.shrink_to(BUFFER_BYTES_MAX);
+        self.segments.clear();
+        self.segments.shrink_to(SPARE_SEGMENTS_MAX);
     }
 }
 
@@ -303,13 +333,34 @@ impl Spare {
         reason = "the box is what is kept and used again"
     )]
     fn take(&mut self) -> Box<Queue> {
+        match self.last.take() {
+            Some(queue) => queue,
+            None => self.take_another(),
+        }
+    }
+
+    #[inline(never)]
+    #[expect(
+        clippy::unnecessary_box_returns,
+        reason = "the box is what is kept and used again"
+    )]
+    fn take_another(&mut self) -> Box<Queue> {
         self.queues.pop().unwrap_or_default()
     }
 
     #[inline]
     fn put(&mut self, mut queue: Box<Queue>) {
+        queue.reset();
+        if self.last.is_none() {
+            self.last = Some(queue);
+        } else {
+            self.put_another(queue);
+        }
+    }
+
+    #[inline(never)]
+    fn put_another(&mut self, queue: Box<Queue>) {
         if self.queues.len() < SPARE_QUEUES_MAX {
-            queue.reset();
             self.queues.push(queue);
         }
     }

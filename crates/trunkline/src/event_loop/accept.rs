@@ -9,8 +9,9 @@ use trunkline_selectors::Interest;
 
 use super::{Ending, EventLoop, Session};
 use crate::connection::{Connection, Facts, Phase, Role};
+use crate::core::{Due, Stopping};
 use crate::handler::{Cause, Handler};
-use crate::io::{ConnectionId, Due, Io, Stopping};
+use crate::io::{ConnectionId, Io};
 use crate::mutant::{Mutant, planted};
 use crate::net::{Error, Operation};
 use crate::network::{Network, Socket, Token};

@@ -1,6 +1,6 @@
 //! One turn after another: wait, serve what is ready, fire what is due, look after what was touched.
 //!
-//! The rooms: `serve` (input and frames), `settle` (output, closing, interest), `accept` (new connections,
+//! The rooms: `usual` (a message with nothing unusual about it), `serve` (input and frames), `settle` (output, closing, interest), `accept` (new connections,
 //! ours included), `stop` (draining). All work on the same three disjoint things: the handler, the sessions
 //! (sockets, decoders and the user's states) and the core (queues and timers), which alone callbacks see.
 
@@ -8,23 +8,22 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use trunkline_selectors::Slab;
-
-use crate::connection::outbound::Spare;
-use crate::connection::{Facts, Phase};
+use crate::connection::Facts;
+use crate::core::{Core, Due};
 use crate::handler::{Cause, Closed, Handler};
-use crate::io::{ConnectionId, Core, Due, Io, Stopping};
+use crate::io::{ConnectionId, Io};
 use crate::net::{Error, Operation};
 use crate::network::kernel::Kernel;
 use crate::network::{Event, Network, Token};
 use crate::options::{Options, Stats};
 use crate::remote::Remote;
-use crate::timer::{TimerId, Timers};
+use crate::timer::TimerId;
 
 mod accept;
 mod serve;
 mod settle;
 mod stop;
+mod usual;
 
 use accept::{Accepting, Listener};
 
@@ -51,7 +50,7 @@ pub struct EventLoop<H: Handler, N: Network = Kernel> {
     retry_accept: Option<TimerId>,
     addresses: Vec<SocketAddr>,
     /// Connections with more to do than the last turn's budget allowed.
-    ready: VecDeque<ConnectionId>,
+    again: VecDeque<ConnectionId>,
     /// An empty list to swap with the core's, so that looking after the touched allocates nothing.
     touched: Vec<ConnectionId>,
     /// The one read buffer.
@@ -61,24 +60,13 @@ pub struct EventLoop<H: Handler, N: Network = Kernel> {
 
 impl<H: Handler, N: Network> EventLoop<H, N> {
     /// A loop over `network`, with no listener yet.
-    pub fn over(network: N, handler: H, options: Options) -> Self {
-        let mut clock = network.reading();
+    pub fn over(network: N, handler: H, mut options: Options) -> Self {
+        // With a budget of nothing nothing would ever be done.
+        options.frame_budget = options.frame_budget.max(1);
+        options.read_budget_bytes = options.read_budget_bytes.max(1);
         let remote = Remote::new(network.waker());
         let buffer = vec![0; options.read_buffer_bytes.max(1)].into_boxed_slice();
-        let core = Core {
-            codec: handler.codec(),
-            connections: Slab::new(),
-            timers: Timers::new(clock.take()),
-            spare: Spare::default(),
-            touched: Vec::new(),
-            to_connect: Vec::new(),
-            close_listeners: false,
-            stopping: Stopping::No,
-            asked: false,
-            clock,
-            options,
-            stats: Stats::default(),
-        };
+        let core = Core::new(handler.codec(), options, network.reading());
         Self {
             handler,
             network,
@@ -88,7 +76,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             accepting: Accepting::Yes,
             retry_accept: None,
             addresses: Vec::new(),
-            ready: VecDeque::new(),
+            again: VecDeque::new(),
             touched: Vec::new(),
             buffer,
             remote,
@@ -154,7 +142,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             .map_err(|error| Error::new(Operation::Wait, None, error))?;
         self.core.clock = self.network.reading();
         self.core.stats.turns += 1;
-        let carried = self.ready.len();
+        let carried = self.again.len();
         while let Some(event) = self.network.next_event() {
             self.dispatch(event);
         }
@@ -178,7 +166,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     }
 
     fn timeout(&mut self, wait_max: Option<Duration>) -> Option<Duration> {
-        let work_waits = self.core.asked || !self.ready.is_empty() || !self.core.touched.is_empty();
+        let work_waits = self.core.asked || !self.again.is_empty() || !self.core.touched.is_empty();
         if work_waits {
             return Some(Duration::ZERO);
         }
@@ -196,24 +184,14 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             self.accept_from(index);
             return;
         }
-        let id = connection_id(event.token);
-        let Some(connection) = self.core.connections.get_mut(id.0) else {
-            return;
-        };
-        connection.facts.report(event.readiness);
-        if connection.facts.phase() == Phase::Connecting {
-            // With edge triggers the peer's first bytes may be told of in this very event, and never again.
-            self.connecting_ready(id);
-        } else {
-            self.serve(id);
-        }
+        self.ready(connection_id(event.token), event.readiness);
     }
 
     /// Serves those whose budget ran out in the last turn.
     #[inline(never)]
     fn serve_again(&mut self, count: usize) {
         for _ in 0..count {
-            let Some(id) = self.ready.pop_front() else {
+            let Some(id) = self.again.pop_front() else {
                 return;
             };
             if let Some(connection) = self.core.connections.get_mut(id.0) {

@@ -1,19 +1,20 @@
 //! One connection's turn: read, cut frames, hand them over, within the budget.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::ops::Range;
 
 use super::{EventLoop, Session};
 use crate::codec::{Codec, Decoded, FrameError};
 use crate::connection::{Connection, Facts, Phase};
+use crate::core::Core;
 use crate::handler::{Cause, Flow, Handler};
-use crate::io::{ConnectionId, Core, Io};
+use crate::io::{ConnectionId, Io};
 use crate::mutant::{Mutant, planted};
 use crate::net::Operation;
 use crate::network::Network;
 
 /// Why handing over frames came to a halt.
-enum Halt {
+pub(super) enum Halt {
     /// What is left is not yet a whole frame.
     Incomplete,
     /// The handler, the watermark or the budget said stop: there may be more frames.
@@ -28,21 +29,43 @@ struct Budget {
     frames: usize,
 }
 
+impl Budget {
+    /// Uses up what a read brought. Is there more for this turn?
+    fn take(&mut self, count: usize) -> bool {
+        self.bytes = self.bytes.saturating_sub(count);
+        self.bytes > 0 && self.frames > 0
+    }
+}
+
 impl<H: Handler, N: Network> EventLoop<H, N> {
     /// Serves a connection until it has no more to give, wants no more, or has used its budget; then settles it,
     /// which writes what was queued and puts it back in line when there is more to do.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn serve(&mut self, id: ConnectionId) {
-        let mut left = Budget {
-            bytes: self.core.options.read_budget_bytes,
-            frames: self.core.options.frame_budget.max(1),
-        };
+        let mut left = self.budget();
         while self.step(id, &mut left) {}
         self.settle(id);
     }
 
+    /// As `serve`, after a first read with this outcome.
+    #[inline(never)]
+    pub(super) fn serve_after_read(&mut self, id: ConnectionId, outcome: io::Result<usize>) {
+        let mut left = self.budget();
+        let mut more = self.take_in(id, outcome, &mut left);
+        while more {
+            more = self.step(id, &mut left);
+        }
+        self.settle(id);
+    }
+
+    fn budget(&self) -> Budget {
+        Budget {
+            bytes: self.core.options.read_budget_bytes,
+            frames: self.core.options.frame_budget,
+        }
+    }
+
     /// One step of a turn; `false` ends it.
-    #[inline(always)]
     fn step(&mut self, id: ConnectionId, left: &mut Budget) -> bool {
         let Some(connection) = self.core.connections.get_mut(id.0) else {
             return false;
@@ -52,28 +75,49 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         if !connection.facts.is_to_be_read() {
             return self.unusual_step(id, left);
         }
-        match self.network.read(connection.socket, &mut self.buffer) {
-            Ok(count @ 1..) => {
-                let emptied = took_all(connection, count, self.buffer.len());
-                self.core.stats.bytes_in += count as u64;
-                let frames_wait = self.take_in(id, count, left);
-                if emptied && !frames_wait {
-                    return false;
-                }
-                left.bytes = left.bytes.saturating_sub(count);
-                left.bytes > 0 && left.frames > 0
-            }
-            nothing => self.no_input(id, nothing),
+        let outcome = self.network.read(connection.socket, &mut self.buffer);
+        self.take_in(id, outcome, left)
+    }
+
+    /// Cuts frames from the bytes just read: in place when nothing waits before them. `false` ends the turn.
+    fn take_in(&mut self, id: ConnectionId, outcome: io::Result<usize>, left: &mut Budget) -> bool {
+        let Ok(count @ 1..) = outcome else {
+            return self.no_input(id, outcome);
+        };
+        let Some(connection) = self.core.connections.get_mut(id.0) else {
+            return false;
+        };
+        let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
+            return false;
+        };
+        let emptied = took_all(connection, count, self.buffer.len());
+        self.core.stats.bytes_in += count as u64;
+        if !connection.inbound.is_empty() {
+            connection.inbound.extend(&self.buffer[..count]);
+            connection.set_unexamined(true);
+            return left.take(count);
         }
+        let (handler, core) = (&mut self.handler, &mut self.core);
+        let input = &self.buffer[..count];
+        let (used, halt) = hand_over(handler, core, session, id, input, &mut left.frames);
+        let frames_wait = matches!(halt, Halt::Stopped);
+        self.keep_the_rest(id, used..count, &halt);
+        (frames_wait || !emptied) && left.take(count)
     }
 
     /// A step that is not simply a read: frames that wait already, the end of the stream, bytes to discard.
-    #[inline(never)]
     fn unusual_step(&mut self, id: ConnectionId, left: &mut Budget) -> bool {
         let Some(connection) = self.core.connections.get_mut(id.0) else {
             return false;
         };
         let facts = connection.facts;
+        if facts.phase() == Phase::Connecting {
+            // With edge triggers the peer's first bytes may be told of in this very event, and never again.
+            if facts.any(Facts::READABLE.with(Facts::WRITABLE)) {
+                self.connecting_ready(id);
+            }
+            return false;
+        }
         if facts.takes_frames() && facts.any(Facts::UNEXAMINED) {
             self.hand_over_waiting(id, &mut left.frames);
             return left.frames > 0;
@@ -90,16 +134,14 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         match self.network.read(connection.socket, &mut self.buffer) {
             Ok(count @ 1..) => {
                 self.core.stats.bytes_in += count as u64;
-                left.bytes = left.bytes.saturating_sub(count);
-                !took_all(connection, count, self.buffer.len())
+                !took_all(connection, count, self.buffer.len()) && left.take(count)
             }
             nothing => self.no_input(id, nothing),
         }
     }
 
     /// A read that brought nothing: the end of the stream, nothing yet, or an error. Says whether to go on.
-    #[inline(never)]
-    fn no_input(&mut self, id: ConnectionId, outcome: std::io::Result<usize>) -> bool {
+    fn no_input(&mut self, id: ConnectionId, outcome: io::Result<usize>) -> bool {
         let Some(connection) = self.core.connections.get_mut(id.0) else {
             return false;
         };
@@ -123,41 +165,19 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         }
     }
 
-    /// Cuts frames from the bytes just read: in place when nothing waits before them. Says whether there may
-    /// be frames left among them.
-    #[inline(always)]
-    fn take_in(&mut self, id: ConnectionId, count: usize, left: &mut Budget) -> bool {
-        let Some(connection) = self.core.connections.get_mut(id.0) else {
-            return false;
-        };
-        let input = &self.buffer[..count];
-        if !connection.inbound.is_empty() {
-            connection.inbound.extend(input);
-            connection.set_unexamined(true);
-            return true;
-        }
-        let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
-            return false;
-        };
-        let (handler, core) = (&mut self.handler, &mut self.core);
-        let (consumed, halt) = hand_over(handler, core, session, id, input, &mut left.frames);
-        consumed < count && self.keep_the_rest(id, consumed..count, &halt)
-    }
-
-    /// Keeps the bytes just read that were not handed over. Says whether there may be frames among them.
-    #[inline(never)]
-    fn keep_the_rest(&mut self, id: ConnectionId, rest: Range<usize>, halt: &Halt) -> bool {
-        let stopped = matches!(halt, Halt::Stopped);
-        if let Some(connection) = self.core.connections.get_mut(id.0) {
+    /// Keeps the bytes just read that were not handed over.
+    pub(super) fn keep_the_rest(&mut self, id: ConnectionId, rest: Range<usize>, halt: &Halt) {
+        if let Some(connection) = self.core.connections.get_mut(id.0)
+            && !rest.is_empty()
+        {
             if !planted(Mutant::PartialFrameLost) {
                 connection.inbound.extend(&self.buffer[rest]);
             }
-            connection.set_unexamined(stopped);
+            connection.set_unexamined(matches!(halt, Halt::Stopped));
         }
         if let Halt::Bad(error) = *halt {
             self.core.close(id, Some(Cause::BadFrame(error)));
         }
-        stopped
     }
 
     /// Cuts frames from the bytes that wait.
@@ -237,7 +257,6 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 }
 
 /// Notes a read. A short one has emptied the socket: the read that would only say so is saved.
-#[inline(always)]
 fn took_all(connection: &mut Connection, count: usize, room: usize) -> bool {
     let all = count < room && !connection.facts.any(Facts::READ_TO_THE_END);
     if all {
@@ -248,7 +267,7 @@ fn took_all(connection: &mut Connection, count: usize, room: usize) -> bool {
 
 /// Hands over frames from the front of `input` until something says stop; says how much was used up.
 #[inline(always)]
-fn hand_over<H: Handler>(
+pub(super) fn hand_over<H: Handler>(
     handler: &mut H,
     core: &mut Core<H::Codec>,
     session: &mut Session<H>,
@@ -279,6 +298,10 @@ fn hand_over<H: Handler>(
         if used == input.len() {
             break;
         }
+        // Still in the cork: nothing was asked but to send.
+        if core.serving == id {
+            continue;
+        }
         if !core
             .connections
             .get(id.0)
@@ -294,9 +317,7 @@ fn apply<C: Codec>(core: &mut Core<C>, id: ConnectionId, flow: Flow) {
     match flow {
         Flow::Continue => {}
         Flow::Pause => {
-            if let Some(connection) = core.connections.get_mut(id.0) {
-                connection.facts.set(Facts::PAUSED);
-            }
+            core.pause(id);
         }
         Flow::Close => core.close(id, None),
         Flow::Abort => core.abort(id, Cause::Aborted),

@@ -7,8 +7,9 @@ use trunkline_selectors::Interest;
 use super::{Ending, EventLoop};
 use crate::connection::outbound::Spare;
 use crate::connection::{Connection, Facts, Phase};
+use crate::core::Stopping;
 use crate::handler::{Cause, Handler};
-use crate::io::{ConnectionId, Io, Stopping};
+use crate::io::{ConnectionId, Io};
 use crate::mutant::{Mutant, planted};
 use crate::net::Operation;
 use crate::network::{Network, Trigger};
@@ -20,7 +21,7 @@ const SLICES_MAX: usize = 16;
 impl<H: Handler, N: Network> EventLoop<H, N> {
     /// Brings a connection in order after its callbacks. Called at the end of its own turn, and at the end of
     /// the loop's turn when another connection's callback touched it.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn settle(&mut self, id: ConnectionId) {
         let Some(connection) = self.core.connections.get_mut(id.0) else {
             return;
@@ -42,7 +43,6 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         }
     }
 
-    #[inline(never)]
     fn settle_the_rest(&mut self, id: ConnectionId) {
         let Some(connection) = self.core.connections.get(id.0) else {
             return;
@@ -136,7 +136,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             || frames_wait && facts.takes_frames();
         if more && !facts.any(Facts::QUEUED) && !planted(Mutant::BudgetNotRequeued) {
             connection.facts.set(Facts::QUEUED);
-            self.ready.push_back(id);
+            self.again.push_back(id);
         }
         if self.network.trigger() == Trigger::Edge {
             connection.facts.clear(Facts::WATCHED_UNUSUALLY);
@@ -159,7 +159,6 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 }
 
 /// Writes until the queue is empty or the socket is full.
-#[inline(always)]
 fn flush<N: Network>(
     network: &mut N,
     connection: &mut Connection,
@@ -188,7 +187,6 @@ fn flush<N: Network>(
 }
 
 /// One call for what is queued: gathered only when it is in several pieces.
-#[inline(always)]
 fn write<N: Network>(network: &mut N, connection: &Connection) -> io::Result<usize> {
     if let Some(bytes) = connection.outbound.single() {
         return network.write(connection.socket, &[IoSlice::new(bytes)]);

@@ -1,9 +1,10 @@
 //! The end of a loop: drain on the first wish, reset everything on the second.
 
 use super::{Ending, EventLoop};
-use crate::connection::Facts;
+use crate::connection::{Facts, Phase};
+use crate::core::{Due, Stopping};
 use crate::handler::{Cause, Handler};
-use crate::io::{ConnectionId, Due, Io, Stopping};
+use crate::io::{ConnectionId, Io};
 use crate::network::Network;
 use crate::remote::Wish;
 
@@ -51,7 +52,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let deadline = self.core.deadline(self.core.options.drain);
         self.core.timers.insert(deadline, Due::Drain);
         for id in self.all_connections() {
-            if let Some(connection) = self.core.connections.get_mut(id.0) {
+            if let Some(connection) = self.core.connections.get_mut(id.0)
+                && connection.facts.phase() != Phase::Connecting
+            {
                 // A request may be there that nobody has told us of yet: the read will tell.
                 connection.facts.set(Facts::READABLE);
             }

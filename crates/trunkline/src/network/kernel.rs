@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, sockopt};
+use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, sockopt};
 use trunkline_selectors::{Key, Mechanism, Selector, Waker};
 
 use super::{Event, Interest, Network, Reading, Socket, Token, Trigger, Wake};
@@ -151,9 +151,7 @@ impl Network for Kernel {
     #[inline(always)]
     fn read(&mut self, socket: Socket, buffer: &mut [u8]) -> io::Result<usize> {
         let socket = self.socket(socket)?;
-        let (read, _) =
-            retry_on_intr(|| rustix::net::recv(socket, &mut *buffer, RecvFlags::empty()))?;
-        Ok(read)
+        Ok(retry_on_intr(|| rustix::io::read(socket, &mut *buffer))?)
     }
 
     #[inline(always)]

@@ -111,6 +111,7 @@ impl Set {
 
     /// `epoll_pwait`, for kernels before 5.11. A timeout too long for it ends early, and the caller waits again.
     /// Called by its number: the C library's function does more, as a point where a thread may be cancelled.
+    #[inline]
     fn wait_in_milliseconds(
         &self,
         entries: &mut Entries,

@@ -1,0 +1,318 @@
+//! What callbacks may change: queues, timers and wishes. No sockets here and no handler, so that nothing in this file
+//! can block or call back.
+//!
+//! The usual message takes a short way: while a connection that has nothing else under way is served, `serving` names
+//! it, and what its own callbacks send to it gathers in `cork`, one buffer for all. Whoever asks anything else of that
+//! connection first pulls the cork: the bytes move to the connection's own queue, and from then on everything goes the
+//! long way.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use trunkline_selectors::Slab;
+
+use crate::codec::{Codec, FrameError};
+use crate::connection::outbound::{Appended, Spare};
+use crate::connection::{Connection, Facts, Phase, Role};
+use crate::handler::Cause;
+use crate::io::{ConnectionId, Sent};
+use crate::mutant::{Mutant, planted};
+use crate::network::Reading;
+use crate::options::{Options, Overflow, Stats};
+use crate::timer::Timers;
+
+/// What a timer is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Due {
+    User { id: ConnectionId, token: u64 },
+    Linger(ConnectionId),
+    Connect(ConnectionId),
+    RetryAccept,
+    Drain,
+}
+
+/// How far stopping has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stopping {
+    No,
+    Asked,
+    Draining,
+    Killed,
+}
+
+/// Everything callbacks may change: queues and timers, but neither sockets nor the handler.
+pub(crate) struct Core<C> {
+    pub(crate) codec: C,
+    pub(crate) connections: Slab<Connection>,
+    pub(crate) timers: Timers<Due>,
+    pub(crate) spare: Spare,
+    /// The connection whose output gathers in `cork`; nobody, if not for the whole of the usual way.
+    pub(crate) serving: ConnectionId,
+    pub(crate) cork: Vec<u8>,
+    /// The cork takes no more than this.
+    cork_bytes_max: usize,
+    /// Connections that a callback has changed; the loop looks after them before it waits again.
+    pub(crate) touched: Vec<ConnectionId>,
+    /// Connections of ours whose sockets are still to be made.
+    pub(crate) to_connect: Vec<ConnectionId>,
+    pub(crate) close_listeners: bool,
+    pub(crate) stopping: Stopping,
+    /// Something was asked of the loop as a whole: to connect, to close listeners, to stop.
+    pub(crate) asked: bool,
+    /// The clock, as it stood when it was first asked for in this turn.
+    pub(crate) clock: Reading,
+    pub(crate) options: Options,
+    pub(crate) stats: Stats,
+}
+
+impl<C> Core<C> {
+    pub(crate) fn new(codec: C, options: Options, mut clock: Reading) -> Self {
+        Self {
+            codec,
+            connections: Slab::new(),
+            timers: Timers::new(clock.take()),
+            spare: Spare::default(),
+            serving: ConnectionId::nobody(),
+            cork: Vec::new(),
+            cork_bytes_max: options.high_watermark_bytes.min(options.hard_limit_bytes),
+            touched: Vec::new(),
+            to_connect: Vec::new(),
+            close_listeners: false,
+            stopping: Stopping::No,
+            asked: false,
+            clock,
+            options,
+            stats: Stats::default(),
+        }
+    }
+
+    /// Ends the usual way, if it is this connection's: what is in the cork moves to its queue.
+    #[inline]
+    pub(crate) fn pull_cork_of(&mut self, id: ConnectionId) {
+        if self.serving == id {
+            self.pull_cork();
+        }
+    }
+
+    #[inline(never)]
+    pub(crate) fn pull_cork(&mut self) {
+        let id = std::mem::replace(&mut self.serving, ConnectionId::nobody());
+        if let Some(connection) = self.connections.get_mut(id.0) {
+            connection.outbound.adopt(&mut self.spare, &mut self.cork);
+            // Its turn is not over: it will be settled at the end of it.
+            connection.facts.set(Facts::TOUCHED);
+        }
+        self.cork.clear();
+    }
+
+    pub(crate) fn touch(&mut self, id: ConnectionId) {
+        self.pull_cork_of(id);
+        if let Some(connection) = self.connections.get_mut(id.0)
+            && !connection.facts.any(Facts::TOUCHED)
+        {
+            connection.facts.set(Facts::TOUCHED);
+            self.touched.push(id);
+        }
+    }
+
+    /// A deadline strictly after this turn, so that a timer of zero cannot keep the turn from ending.
+    pub(crate) fn deadline(&mut self, delay: Duration) -> Instant {
+        const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+        self.clock.take() + delay.clamp(Duration::from_nanos(1), FAR)
+    }
+
+    pub(crate) fn start_connect(&mut self, address: SocketAddr) -> ConnectionId {
+        let id = ConnectionId(
+            self.connections
+                .insert(Connection::new(address, Role::Connected)),
+        );
+        self.to_connect.push(id);
+        self.asked = true;
+        id
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.stopping = self.stopping.max(Stopping::Asked);
+        self.asked = true;
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.stopping = Stopping::Killed;
+        self.asked = true;
+    }
+
+    pub(crate) fn pause(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id.0) {
+            connection.facts.set(Facts::PAUSED);
+            self.touch(id);
+        }
+    }
+
+    pub(crate) fn resume(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id.0) {
+            connection.facts.clear(Facts::PAUSED);
+            self.touch(id);
+        }
+    }
+
+    pub(crate) fn finish(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id.0) {
+            connection.facts.set(Facts::FINISHING);
+            self.touch(id);
+        }
+    }
+
+    /// Bytes queued on a connection, those in the cork included.
+    pub(crate) fn queued_on(&self, id: ConnectionId) -> usize {
+        if self.serving == id {
+            return self.cork.len();
+        }
+        let connection = self.connections.get(id.0);
+        connection.map_or(0, |connection| connection.outbound.bytes())
+    }
+
+    /// Begins a graceful close; the linger deadline starts now. One that is still to be made is closed as soon as it
+    /// is: what was queued on it until now is flushed.
+    pub(crate) fn close(&mut self, id: ConnectionId, cause: Option<Cause>) {
+        self.pull_cork_of(id);
+        let Some(connection) = self.connections.get_mut(id.0) else {
+            return;
+        };
+        match connection.facts.phase() {
+            Phase::Connecting => {
+                connection.facts.set(Facts::CLOSE_WHEN_OPEN);
+                return;
+            }
+            Phase::Open => connection.begin_close(cause),
+            Phase::Closing | Phase::Lingering | Phase::Aborting => return,
+        }
+        let deadline = self.deadline(self.options.linger);
+        let timer = self.timers.insert(deadline, Due::Linger(id));
+        if let Some(connection) = self.connections.get_mut(id.0) {
+            connection.timers.push(timer);
+        }
+        self.touch(id);
+    }
+
+    pub(crate) fn abort(&mut self, id: ConnectionId, cause: Cause) {
+        self.pull_cork_of(id);
+        if let Some(connection) = self.connections.get_mut(id.0) {
+            connection.begin_abort(cause);
+            self.touch(id);
+        }
+    }
+
+    fn overflowed(&mut self, id: ConnectionId) -> Sent {
+        self.stats.dropped += 1;
+        if self.options.overflow == Overflow::Close {
+            self.abort(id, Cause::Overflow);
+        }
+        Sent::Dropped
+    }
+
+    pub(crate) fn send_shared(&mut self, id: ConnectionId, bytes: &Arc<[u8]>) -> Sent {
+        self.pull_cork_of(id);
+        let Some(connection) = self.connections.get_mut(id.0) else {
+            return Sent::Gone;
+        };
+        if !connection.facts.takes_output() {
+            return Sent::Gone;
+        }
+        let limit = self.options.hard_limit_bytes;
+        if connection
+            .outbound
+            .push_shared(&mut self.spare, limit, Arc::clone(bytes))
+        {
+            let high = self.options.high_watermark_bytes;
+            let bytes = connection.outbound.bytes();
+            queued(connection, &mut self.touched, id, bytes > high)
+        } else {
+            self.overflowed(id)
+        }
+    }
+}
+
+/// After bytes were queued: marks the connection for writing and says where its queue stands.
+#[inline]
+fn queued(
+    connection: &mut Connection,
+    touched: &mut Vec<ConnectionId>,
+    id: ConnectionId,
+    above_high: bool,
+) -> Sent {
+    if above_high && !planted(Mutant::NoBackPressure) {
+        connection.rise_above_high();
+    }
+    if !connection.facts.any(Facts::TOUCHED) {
+        connection.facts.set(Facts::TOUCHED);
+        touched.push(id);
+    }
+    if connection.facts.any(Facts::ABOVE_HIGH) {
+        Sent::AboveHigh
+    } else {
+        Sent::Queued
+    }
+}
+
+impl<C: Codec> Core<C> {
+    #[inline]
+    pub(crate) fn send(&mut self, id: ConnectionId, message: &C::Message) -> Sent {
+        if id != self.serving {
+            return self.enqueue(id, message);
+        }
+        let start = self.cork.len();
+        match self.codec.encode(message, &mut self.cork) {
+            Ok(()) if self.cork.len() <= self.cork_bytes_max => Sent::Queued,
+            encoded => self.beyond_the_cork(start, encoded),
+        }
+    }
+
+    /// A message that the cork is not for: taken back if it cannot be framed or sent at all, else queued.
+    #[inline(never)]
+    fn beyond_the_cork(&mut self, start: usize, encoded: Result<(), FrameError>) -> Sent {
+        let id = self.serving;
+        let over_limit = self.cork.len() > self.options.hard_limit_bytes;
+        if encoded.is_err() || over_limit {
+            self.cork.truncate(start);
+        }
+        if let Err(error) = encoded {
+            return Sent::Rejected(error);
+        }
+        self.pull_cork();
+        if over_limit {
+            return self.overflowed(id);
+        }
+        let high = self.options.high_watermark_bytes;
+        self.connections
+            .get_mut(id.0)
+            .map_or(Sent::Gone, |connection| {
+                let above_high = connection.outbound.bytes() > high;
+                queued(connection, &mut self.touched, id, above_high)
+            })
+    }
+
+    #[inline(never)]
+    fn enqueue(&mut self, id: ConnectionId, message: &C::Message) -> Sent {
+        let Some(connection) = self.connections.get_mut(id.0) else {
+            return Sent::Gone;
+        };
+        if !connection.facts.takes_output() {
+            return Sent::Gone;
+        }
+        let codec = &self.codec;
+        let limit = self.options.hard_limit_bytes;
+        let encode = |output: &mut Vec<u8>| codec.encode(message, output);
+        match connection
+            .outbound
+            .append_with(&mut self.spare, limit, encode)
+        {
+            Ok(Appended::Queued { bytes }) => {
+                let high = self.options.high_watermark_bytes;
+                queued(connection, &mut self.touched, id, bytes > high)
+            }
+            Ok(Appended::OverLimit) => self.overflowed(id),
+            Err(error) => Sent::Rejected(error),
+        }
+    }
+}

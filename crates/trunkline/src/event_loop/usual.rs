@@ -1,0 +1,90 @@
+//! The usual way of a message, in one straight piece: read, hand over, write, with nothing else to do before, between
+//! or after. Whatever is not usual is left to `serve` and `settle`, which can do everything; here it is only told apart.
+//!
+//! ARCHITECTURE.md counts what this costs. A connection is looked up once: as long as it is the one in `serving` after
+//! its callbacks, they have asked nothing but to send, so all that was known of it before still holds.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::ops::Range;
+
+use super::EventLoop;
+use super::serve::{Halt, hand_over};
+use crate::connection::Facts;
+use crate::core::Stopping;
+use crate::handler::Handler;
+use crate::io::ConnectionId;
+use crate::net::Operation;
+use crate::network::{Network, Readiness};
+
+impl<H: Handler, N: Network> EventLoop<H, N> {
+    /// A connection is ready.
+    #[inline(always)]
+    pub(super) fn ready(&mut self, id: ConnectionId, readiness: Readiness) {
+        let Some(connection) = self.core.connections.get_mut(id.0) else {
+            return;
+        };
+        connection.facts.report(readiness);
+        if !connection.is_plain() {
+            return self.serve(id);
+        }
+        let socket = connection.socket;
+        let count = match self.network.read(socket, &mut self.buffer) {
+            // A short read has emptied the socket: the read that would only say so is saved.
+            Ok(count @ 1..) if count < self.buffer.len() => count,
+            outcome => return self.serve_after_read(id, outcome),
+        };
+        connection.facts.clear(Facts::READABLE);
+        self.core.stats.bytes_in += count as u64;
+        let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
+            return;
+        };
+        self.core.serving = id;
+        let (handler, core) = (&mut self.handler, &mut self.core);
+        let input = &self.buffer[..count];
+        let mut frames_left = core.options.frame_budget;
+        let (used, halt) = hand_over(handler, core, session, id, input, &mut frames_left);
+        if used < count || self.core.serving != id || self.core.stopping != Stopping::No {
+            return self.end_unusually(id, used..count, &halt);
+        }
+        if !self.core.cork.is_empty() {
+            match self.network.write(socket, &[IoSlice::new(&self.core.cork)]) {
+                Ok(written) if written == self.core.cork.len() => {
+                    self.core.stats.bytes_out += written as u64;
+                    self.core.cork.clear();
+                }
+                outcome => return self.end_after_write(id, outcome),
+            }
+        }
+        self.core.serving = ConnectionId::nobody();
+    }
+
+    /// The callbacks asked for more than to send, or there are bytes that they did not get.
+    #[inline(never)]
+    fn end_unusually(&mut self, id: ConnectionId, rest: Range<usize>, halt: &Halt) {
+        if self.core.serving == id {
+            self.core.pull_cork();
+        }
+        self.keep_the_rest(id, rest, halt);
+        self.settle(id);
+    }
+
+    /// The write took less than all: the rest waits in the queue.
+    #[inline(never)]
+    fn end_after_write(&mut self, id: ConnectionId, outcome: io::Result<usize>) {
+        self.core.pull_cork();
+        let Some(connection) = self.core.connections.get_mut(id.0) else {
+            return;
+        };
+        match outcome {
+            Ok(written) => {
+                self.core.stats.bytes_out += written as u64;
+                connection.outbound.consume(written, &mut self.core.spare);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                connection.facts.clear(Facts::WRITABLE);
+            }
+            Err(error) => return self.failed(id, Operation::Send, error),
+        }
+        self.settle(id);
+    }
+}
