@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -166,11 +166,15 @@ impl Model {
 impl Watch {
     /// The set's news, without waiting; empty if there are none.
     fn glance(&self) -> Result<EventFlags, Errno> {
-        let mut events = Vec::with_capacity(1);
-        let buffer = rustix::buffer::spare_capacity(&mut events);
-        epoll::wait(&self.set, buffer, Some(&timespec(Duration::ZERO)))?;
-        let flags = events.first().map(|event: &epoll::Event| event.flags);
-        Ok(flags.unwrap_or(EventFlags::empty()))
+        let mut event = libc::epoll_event { events: 0, u64: 0 };
+        // The old call, which emulators have too.
+        // SAFETY: there is room for one event, as is said.
+        let count = unsafe { libc::epoll_wait(self.set.as_raw_fd(), &raw mut event, 1, 0) };
+        match count {
+            0 => Ok(EventFlags::empty()),
+            1 => Ok(EventFlags::from_bits_retain(event.events)),
+            _ => Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)),
+        }
     }
 
     /// What the filter reports, if it is what it is for.
