@@ -57,6 +57,11 @@
 //! What does differ is in [`Mechanism::capabilities`], which triggers there are among it, and nowhere else: the
 //! tests that run on every mechanism take their exceptions from there.
 //!
+//! # Beneath
+//!
+//! [`raw`] is each mechanism by itself, over descriptors that it does not own, shared by threads: for bindings to other
+//! languages, and nobody else.
+//!
 //! # Spurious readiness
 //!
 //! Ready is a hint that was true when the system gave it. Keep sources non-blocking and treat "would block" as

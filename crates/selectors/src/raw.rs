@@ -42,6 +42,8 @@
 //! # }
 //! ```
 
+#[cfg(test)]
+mod cost;
 mod table;
 #[cfg(all(test, target_os = "linux"))]
 mod tests;

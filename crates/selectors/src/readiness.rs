@@ -37,11 +37,10 @@ impl Readiness {
     /// registration's interest counts as empty.
     pub const INVALID: Readiness = Readiness(64);
 
-    /// Input or output as far as it is wanted. The bits of the two are those of the interests, so that no question
-    /// needs to be asked of each.
+    /// Input (bit 0) and output (bit 1) as far as they are wanted: the interests have the same bits.
     #[inline]
-    pub(crate) const fn usual(input: bool, output: bool, interest: Interest) -> Readiness {
-        Readiness((input as u8 | (output as u8) << 1) & interest.bits())
+    pub(crate) const fn wanted(bits: u8, interest: Interest) -> Readiness {
+        Readiness(bits & interest.bits())
     }
 
     /// The set as bits, in the order of the constants: `READABLE` is 1, `WRITABLE` is 2, and so on.

@@ -214,6 +214,15 @@ impl Backend {
 
     #[inline(always)]
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
+        match self {
+            Backend::Epoll(epoll) => epoll.wait(timeout),
+            _ => self.wait_otherwise(timeout),
+        }
+    }
+
+    /// The default mechanism is told apart first, and its code alone goes into the caller's.
+    #[inline(never)]
+    fn wait_otherwise(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         dispatch!(self, mechanism => mechanism.wait(timeout))
     }
 
@@ -224,6 +233,14 @@ impl Backend {
 
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<(Key, Flags)> {
+        match self {
+            Backend::Epoll(epoll) => epoll.next(),
+            _ => self.next_otherwise(),
+        }
+    }
+
+    #[inline(never)]
+    fn next_otherwise(&mut self) -> Option<(Key, Flags)> {
         dispatch!(self, mechanism => mechanism.next())
     }
 }
@@ -300,11 +317,19 @@ impl Flags {
     /// The answer in the crate's terms: the one table that makes all mechanisms agree.
     #[inline(always)]
     pub(crate) fn readiness(self, interest: Interest) -> Readiness {
-        // The usual case, told apart first: input or output and nothing else.
-        if self.0 & !(Flags::IN | Flags::OUT) == 0 {
-            return Readiness::usual(self.0 & Flags::IN != 0, self.0 & Flags::OUT != 0, interest);
+        match self.usual_readiness(interest) {
+            Some(readiness) => readiness,
+            None => self.full_readiness(interest),
         }
-        self.full_readiness(interest)
+    }
+
+    /// The usual answer, told apart first: input or output and nothing else.
+    #[inline(always)]
+    pub(crate) fn usual_readiness(self, interest: Interest) -> Option<Readiness> {
+        // Input is bit 0 here and there, output bit 2 here and bit 1 there.
+        const { assert!(Flags::IN == 1 && Flags::OUT == 4) };
+        (self.0 & !(Flags::IN | Flags::OUT) == 0)
+            .then(|| Readiness::wanted((self.0 | self.0 >> 1) as u8 & 3, interest))
     }
 
     fn full_readiness(self, interest: Interest) -> Readiness {

@@ -243,7 +243,10 @@ impl Change {
     fn make(&self, backend: &mut Backend) -> io::Result<()> {
         let (old, new) = self.interest;
         if new.is_empty() {
-            backend.unregister(self.descriptor, self.key, old);
+            // The mechanism may never have heard of what it refused.
+            if !old.is_empty() {
+                backend.unregister(self.descriptor, self.key, old);
+            }
             Ok(())
         } else if old.is_empty() {
             backend.register(self.descriptor, self.key, new, self.trigger)
@@ -251,6 +254,101 @@ impl Change {
             backend.modify(self.descriptor, self.key, self.interest, self.trigger)
         } else {
             Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::{AsRawFd, OwnedFd};
+
+    use rustix::pipe::pipe;
+
+    use super::*;
+
+    const NO_TIME: Option<Duration> = Some(Duration::ZERO);
+
+    fn tables() -> impl Iterator<Item = Table> {
+        [Mechanism::Poll, Mechanism::Select]
+            .map(|mechanism| Table::new(mechanism, Waker::new().unwrap()).unwrap())
+            .into_iter()
+    }
+
+    fn ready_pipe() -> (OwnedFd, OwnedFd) {
+        let (reader, writer) = pipe().unwrap();
+        rustix::io::write(&writer, b"x").unwrap();
+        (reader, writer)
+    }
+
+    /// What one wait tells, if `act` happens after the mechanism has looked and before the table takes it over.
+    fn wait_and(table: &Table, act: impl FnOnce()) -> Vec<(u64, Flags)> {
+        let mut entries = Entries::with_capacity(8);
+        let mut backend = table.lock().backend.take().unwrap();
+        backend.wait(NO_TIME).unwrap();
+        act();
+        let mut state = table.lock();
+        state.collect(&mut backend, &mut entries);
+        state.take_up_changes(&mut backend, &mut entries);
+        state.backend = Some(backend);
+        entries.iter().collect()
+    }
+
+    fn tokens(told: &[(u64, Flags)]) -> Vec<u64> {
+        told.iter().map(|(token, _)| *token).collect()
+    }
+
+    #[test]
+    fn what_is_changed_behind_a_looks_back_is_told_as_it_is_now() {
+        for table in tables() {
+            let pipes: Vec<_> = (0..4).map(|_| ready_pipe()).collect();
+            let number = |position: usize| pipes[position].0.as_raw_fd();
+            for (token, position) in (0..).zip(0..pipes.len()) {
+                let (read, level) = (Interest::READ, Trigger::Level);
+                table
+                    .register(number(position), token, read, level)
+                    .unwrap();
+            }
+            let told = wait_and(&table, || {
+                table.unregister(number(0)).unwrap();
+                table.unregister(number(1)).unwrap();
+                table
+                    .register(number(1), 11, Interest::READ, Trigger::Level)
+                    .unwrap();
+                table
+                    .modify(number(2), 2, Interest::PRIORITY, Trigger::Level)
+                    .unwrap();
+                table
+                    .modify(number(3), 13, Interest::READ, Trigger::OneShot)
+                    .unwrap();
+            });
+            // One is nobody's, one is another registration's, one is not wanted, and one has another token.
+            assert_eq!(tokens(&told), [13]);
+            // The one-shot was made one after the look, so it has its shot.
+            let mut told = tokens(&wait_and(&table, || ()));
+            told.sort_unstable();
+            assert_eq!(told, [11, 13]);
+            assert_eq!(tokens(&wait_and(&table, || ())), [11]);
+        }
+    }
+
+    #[test]
+    fn what_is_refused_after_the_fact_is_reported_once() {
+        for table in tables() {
+            let (reader, _writer) = ready_pipe();
+            // A number that other tests do not get from the system, so that it stays free once it is closed.
+            let high = rustix::io::fcntl_dupfd_cloexec(&reader, 800).unwrap();
+            let number = high.as_raw_fd();
+            let told = wait_and(&table, || {
+                table
+                    .register(number, 5, Interest::READ, Trigger::Level)
+                    .unwrap();
+                drop(high);
+            });
+            let closed = io::Error::from_raw_os_error(rustix::io::Errno::BADF.raw_os_error());
+            assert_eq!(told, [(5, Flags::refused(&closed))]);
+            assert_eq!(wait_and(&table, || ()), []);
+            table.unregister(number).unwrap();
+            assert_eq!(wait_and(&table, || ()), []);
         }
     }
 }

@@ -32,6 +32,7 @@ impl Codec for Chunks {
     type Frame<'a> = &'a [u8];
     type Message = [u8];
 
+    #[inline]
     fn decode<'a>(&'a mut self, input: &'a [u8]) -> Result<Decoded<&'a [u8]>, FrameError> {
         if input.is_empty() {
             return Ok(Decoded::Incomplete);
@@ -42,10 +43,12 @@ impl Codec for Chunks {
         })
     }
 
+    #[inline]
     fn finish<'a>(&'a mut self, input: &'a [u8]) -> Result<Option<&'a [u8]>, FrameError> {
         Ok((!input.is_empty()).then_some(input))
     }
 
+    #[inline]
     fn encode(&self, message: &[u8], output: &mut Vec<u8>) -> Result<(), FrameError> {
         output.extend_from_slice(message);
         Ok(())

@@ -128,8 +128,12 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     /// # Errors
     /// When waiting itself fails.
     pub fn turn(&mut self, wait_max: Option<Duration>) -> Result<bool, Error> {
+        let mut wait_max = wait_max;
         if self.core.asked {
             self.make_connections();
+            if self.core.asked {
+                wait_max = Some(Duration::ZERO);
+            }
         }
         if self.has_ended() {
             self.remote.shut();
@@ -140,7 +144,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             .network
             .wait(timeout)
             .map_err(|error| Error::new(Operation::Wait, None, error))?;
-        self.core.clock = self.network.reading();
+        self.network.renew(&mut self.core.clock);
         self.core.stats.turns += 1;
         let carried = self.again.len();
         while let Some(event) = self.network.next_event() {
@@ -166,7 +170,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     }
 
     fn timeout(&mut self, wait_max: Option<Duration>) -> Option<Duration> {
-        let work_waits = self.core.asked || !self.again.is_empty() || !self.core.touched.is_empty();
+        let work_waits = !self.again.is_empty() || !self.core.touched.is_empty();
         if work_waits {
             return Some(Duration::ZERO);
         }

@@ -265,7 +265,8 @@ fn took_all(connection: &mut Connection, count: usize, room: usize) -> bool {
     all
 }
 
-/// Hands over frames from the front of `input` until something says stop; says how much was used up.
+/// Hands over frames from the front of `input`, at least one of them if there is one, until something says stop;
+/// says how much was used up.
 #[inline(always)]
 pub(super) fn hand_over<H: Handler>(
     handler: &mut H,
@@ -280,16 +281,13 @@ pub(super) fn hand_over<H: Handler>(
         return (0, Halt::Stopped);
     };
     while used < input.len() {
-        if *frames_left == 0 {
-            return (used, Halt::Stopped);
-        }
         let (frame, consumed) = match session.decoder.decode(&input[used..]) {
             Ok(Decoded::Frame { frame, consumed }) => (frame, consumed),
             Ok(Decoded::Incomplete) => return (used, Halt::Incomplete),
             Err(error) => return (used, Halt::Bad(error)),
         };
         used += consumed;
-        *frames_left -= 1;
+        *frames_left = frames_left.saturating_sub(1);
         core.stats.frames_in += 1;
         let flow = handler.frame(state, &mut Io { core, id }, frame);
         if flow != Flow::Continue {
@@ -298,8 +296,11 @@ pub(super) fn hand_over<H: Handler>(
         if used == input.len() {
             break;
         }
+        if *frames_left == 0 {
+            return (used, Halt::Stopped);
+        }
         // Still in the cork: nothing was asked but to send.
-        if core.serving == id {
+        if core.is_serving(id) {
             continue;
         }
         if !core

@@ -28,9 +28,10 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             return self.serve(id);
         }
         let socket = connection.socket;
-        let count = match self.network.read(socket, &mut self.buffer) {
+        let buffer = &mut self.buffer[..];
+        let count = match self.network.read(socket, buffer) {
             // A short read has emptied the socket: the read that would only say so is saved.
-            Ok(count @ 1..) if count < self.buffer.len() => count,
+            Ok(count @ 1..) if count < buffer.len() => count,
             outcome => return self.serve_after_read(id, outcome),
         };
         connection.facts.clear(Facts::READABLE);
@@ -40,10 +41,10 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         };
         self.core.serving = id;
         let (handler, core) = (&mut self.handler, &mut self.core);
-        let input = &self.buffer[..count];
+        let input = &buffer[..count];
         let mut frames_left = core.options.frame_budget;
         let (used, halt) = hand_over(handler, core, session, id, input, &mut frames_left);
-        if used < count || self.core.serving != id || self.core.stopping != Stopping::No {
+        if used < count || !self.core.is_serving(id) || self.core.stopping != Stopping::No {
             return self.end_unusually(id, used..count, &halt);
         }
         if !self.core.cork.is_empty() {
@@ -61,7 +62,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     /// The callbacks asked for more than to send, or there are bytes that they did not get.
     #[inline(never)]
     fn end_unusually(&mut self, id: ConnectionId, rest: Range<usize>, halt: &Halt) {
-        if self.core.serving == id {
+        if self.core.is_serving(id) {
             self.core.pull_cork();
         }
         self.keep_the_rest(id, rest, halt);

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, sockopt};
 use trunkline_selectors::{Key, Mechanism, Selector, Waker};
 
@@ -97,7 +97,12 @@ impl Network for Kernel {
 
     #[inline(always)]
     fn reading(&self) -> Reading {
-        Reading::Untaken(Instant::now)
+        Reading::untaken(Instant::now)
+    }
+
+    #[inline(always)]
+    fn renew(&self, reading: &mut Reading) {
+        reading.forget();
     }
 
     #[inline(always)]
@@ -122,7 +127,7 @@ impl Network for Kernel {
     fn accept(&mut self, listener: Socket, token: Token) -> io::Result<(Socket, SocketAddr)> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let listener = self.socket(listener)?;
-        let (stream, peer) = retry_on_intr(|| rustix::net::acceptfrom_with(listener, flags))?;
+        let (stream, peer) = uninterrupted(|| rustix::net::acceptfrom_with(listener, flags))?;
         // A peer that was gone before we accepted may have no address any more.
         let peer = peer
             .and_then(|peer| SocketAddr::try_from(peer).ok())
@@ -151,7 +156,7 @@ impl Network for Kernel {
     #[inline(always)]
     fn read(&mut self, socket: Socket, buffer: &mut [u8]) -> io::Result<usize> {
         let socket = self.socket(socket)?;
-        Ok(retry_on_intr(|| rustix::io::read(socket, &mut *buffer))?)
+        Ok(uninterrupted(|| rustix::io::read(socket, &mut *buffer))?)
     }
 
     #[inline(always)]
@@ -159,8 +164,8 @@ impl Network for Kernel {
         let socket = self.socket(socket)?;
         let flags = SendFlags::NOSIGNAL;
         let written = match buffers {
-            [buffer] => retry_on_intr(|| rustix::net::send(socket, buffer, flags)),
-            _ => retry_on_intr(|| {
+            [buffer] => uninterrupted(|| rustix::net::send(socket, buffer, flags)),
+            _ => uninterrupted(|| {
                 rustix::net::sendmsg(socket, buffers, &mut SendAncillaryBuffer::default(), flags)
             }),
         };
@@ -232,4 +237,15 @@ fn key(socket: Socket) -> Key {
 
 fn socket(key: Key) -> Socket {
     Socket(key.to_bits())
+}
+
+/// Calls again after a signal.
+#[inline(always)]
+fn uninterrupted<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            result => return result,
+        }
+    }
 }

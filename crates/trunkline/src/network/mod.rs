@@ -47,25 +47,35 @@ pub struct Event {
 
 /// What the clock showed, or how to find out: a turn that asks for no time reads no clock.
 #[derive(Debug, Clone, Copy)]
-pub enum Reading {
-    /// It showed this.
-    Taken(Instant),
-    /// Nobody has looked yet.
-    Untaken(fn() -> Instant),
+pub struct Reading {
+    taken: Option<Instant>,
+    clock: fn() -> Instant,
 }
 
 impl Reading {
+    /// The clock showed this.
+    pub fn taken(now: Instant) -> Self {
+        Self {
+            taken: Some(now),
+            clock: Instant::now,
+        }
+    }
+
+    /// Nobody has looked at this clock yet.
+    pub fn untaken(clock: fn() -> Instant) -> Self {
+        Self { taken: None, clock }
+    }
+
     /// The instant: the same at every call.
     #[inline]
     pub fn take(&mut self) -> Instant {
-        match *self {
-            Self::Taken(now) => now,
-            Self::Untaken(clock) => {
-                let now = clock();
-                *self = Self::Taken(now);
-                now
-            }
-        }
+        *self.taken.get_or_insert_with(self.clock)
+    }
+
+    /// Lets the next question look at the clock.
+    #[inline]
+    pub fn forget(&mut self) {
+        self.taken = None;
     }
 }
 
@@ -76,9 +86,13 @@ pub type Wake = Arc<dyn Fn() + Send + Sync>;
 pub trait Network {
     /// The monotonic clock.
     fn now(&self) -> Instant;
-    /// The clock for one turn: taken at once, or when it is first asked for.
+    /// A reading of the clock: taken at once, or when it is first asked for.
     fn reading(&self) -> Reading {
-        Reading::Taken(self.now())
+        Reading::taken(self.now())
+    }
+    /// Makes `reading` one of this moment.
+    fn renew(&self, reading: &mut Reading) {
+        *reading = self.reading();
     }
     /// How streams report readiness.
     fn trigger(&self) -> Trigger;

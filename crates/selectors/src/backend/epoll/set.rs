@@ -92,46 +92,55 @@ impl Set {
     #[inline(always)]
     pub(crate) fn wait(&self, entries: &mut Entries, timeout: Option<Duration>) -> io::Result<()> {
         entries.0.clear();
-        if self.nanoseconds.load(Ordering::Relaxed) {
-            let timeout = timeout.map(timespec);
-            match epoll::wait(
-                &self.kernel,
-                rustix::buffer::spare_capacity(&mut entries.0),
-                timeout.as_ref(),
-            ) {
-                // Kernels before 5.11 do not have the call; some sandboxes refuse what they do not know.
-                Err(Errno::NOSYS | Errno::PERM) => {
-                    self.nanoseconds.store(false, Ordering::Relaxed);
-                }
-                result => return Ok(result.map(drop)?),
-            }
+        match timeout {
+            None => self.wait_in_milliseconds(entries, None),
+            Some(timeout) => self.wait_until(entries, timeout),
         }
-        self.wait_in_milliseconds(entries, timeout)
     }
 
-    /// `epoll_pwait`, for kernels before 5.11. A timeout too long for it ends early, and the caller waits again.
-    /// Called by its number: the C library's function does more, as a point where a thread may be cancelled.
-    #[inline]
+    #[inline(never)]
+    fn wait_until(&self, entries: &mut Entries, timeout: Duration) -> io::Result<()> {
+        if self.nanoseconds.load(Ordering::Relaxed) && !timeout.is_zero() {
+            match self.wait_in_nanoseconds(entries, timeout) {
+                // Kernels before 5.11 do not have the call; some sandboxes refuse what they do not know.
+                Err(error) if is_refusal(&error) => {
+                    self.nanoseconds.store(false, Ordering::Relaxed);
+                }
+                result => return result,
+            }
+        }
+        // Rounded up. One too long for the call ends early, and the caller waits again.
+        self.wait_in_milliseconds(entries, Some(timeout.min(LONGEST_IN_MILLISECONDS)))
+    }
+
+    /// `epoll_pwait`, which every kernel has: for a wait without an end or without waiting it is as good as the other.
+    #[inline(always)]
     fn wait_in_milliseconds(
         &self,
         entries: &mut Entries,
         timeout: Option<Duration>,
     ) -> io::Result<()> {
-        let milliseconds = timeout.map_or(-1, |timeout| {
-            i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
-        });
+        let timeout = timeout.map(timespec);
+        let room = rustix::buffer::spare_capacity(&mut entries.0);
+        Ok(epoll::wait(&self.kernel, room, timeout.as_ref()).map(drop)?)
+    }
+
+    /// `epoll_pwait2`, by its number: old C libraries do not have it.
+    fn wait_in_nanoseconds(&self, entries: &mut Entries, timeout: Duration) -> io::Result<()> {
         let room = i32::try_from(entries.0.capacity()).unwrap_or(i32::MAX);
         let buffer = entries.0.as_mut_ptr().cast::<libc::epoll_event>();
+        let timeout = timespec(timeout);
         let no_signals: *const libc::sigset_t = std::ptr::null();
         // SAFETY: the vector is empty, and `room` is not more than its capacity. Both types are the kernel's struct
-        // epoll_event, which the test below compares. Without a set of signals its size is not looked at.
+        // epoll_event, which the test below compares; rustix's timespec is the kernel's with 64 bits, which is what
+        // this call takes on every platform. Without a set of signals its size is not looked at.
         let count = unsafe {
             libc::syscall(
-                libc::SYS_epoll_pwait,
+                libc::SYS_epoll_pwait2,
                 self.kernel.as_raw_fd(),
                 buffer,
                 room,
-                milliseconds,
+                &raw const timeout,
                 no_signals,
                 0_usize,
             )
@@ -153,6 +162,16 @@ fn asking(interest: Interest, trigger: Trigger) -> EventFlags {
         // The kernel takes hardly anything beside it: input and output, and what comes without asking.
         Trigger::Exclusive => flags & (EventFlags::IN | EventFlags::OUT) | EventFlags::EXCLUSIVE,
     }
+}
+
+/// What `epoll_pwait` takes at most.
+const LONGEST_IN_MILLISECONDS: Duration = Duration::from_millis(i32::MAX as u64);
+
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::NOSYS | Errno::PERM)
+    )
 }
 
 /// What the kernel reports: tokens with flags.
@@ -213,13 +232,16 @@ pub(in super::super) fn check() -> io::Result<()> {
 
 /// Whether the kernel has `epoll_pwait2` and lets us call it.
 pub(in super::super) fn takes_nanoseconds() -> bool {
-    let Ok(set) = epoll::create(CreateFlags::CLOEXEC) else {
+    let Ok(kernel) = epoll::create(CreateFlags::CLOEXEC) else {
         return false;
     };
-    let mut events = Vec::with_capacity(1);
-    let no_time = timespec(Duration::ZERO);
-    let buffer = rustix::buffer::spare_capacity(&mut events);
-    epoll::wait(&set, buffer, Some(&no_time)).is_ok()
+    let set = Set {
+        kernel,
+        nanoseconds: AtomicBool::new(true),
+    };
+    let mut entries = Entries::with_capacity(1);
+    set.wait_in_nanoseconds(&mut entries, Duration::ZERO)
+        .is_ok()
 }
 
 #[cfg(test)]
