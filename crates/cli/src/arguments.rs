@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::failure::Failure;
 
-/// Many connections on one thread: servers and clients over select, poll and epoll.
+/// Many connections on one thread: servers and clients over select, poll, epoll and `io_uring`.
 #[derive(Debug, Parser)]
 #[command(name = "trunkline", version, propagate_version = true)]
 pub(crate) struct Arguments {
@@ -47,7 +47,7 @@ pub(crate) struct ServeArguments {
     #[arg(value_name = "SERVICE|ADDRESS")]
     pub(crate) words: Vec<String>,
 
-    /// How to ask the system which connections are ready: epoll, poll or select (the best one unless given).
+    /// How to ask the system which connections are ready: epoll, `io_uring`, poll or select (the best one unless given).
     #[arg(long, value_name = "NAME")]
     pub(crate) mechanism: Option<String>,
 
@@ -74,7 +74,7 @@ pub(crate) struct ConnectArguments {
     #[arg(value_name = "ADDRESS", required = true)]
     pub(crate) addresses: Vec<String>,
 
-    /// How to ask the system which connections are ready: epoll, poll or select (the best one unless given).
+    /// How to ask the system which connections are ready: epoll, `io_uring`, poll or select (the best one unless given).
     #[arg(long, value_name = "NAME")]
     pub(crate) mechanism: Option<String>,
 }

@@ -29,6 +29,10 @@ pub struct Capabilities {
     pub one_shot: Support,
     /// [`Trigger::Exclusive`].
     pub exclusive: Support,
+    /// An edge tells all that holds at the wait, as level trigger does, and it is not told if nothing does any more.
+    /// Otherwise it tells what changed, as it was then: it need not be all that holds, and somebody may have taken it
+    /// since.
+    pub edge_tells_state: bool,
     /// A wait keeps its timeout to the nanosecond; otherwise it is rounded up, to a millisecond at most. Tried where it
     /// depends on the kernel.
     pub nanosecond_timeouts: bool,
@@ -41,7 +45,8 @@ pub struct Capabilities {
     pub end_beside_data: bool,
     /// A source that was closed behind the selector's back is reported as
     /// [`INVALID`](crate::Readiness::INVALID) at the next wait. Otherwise it falls silent, and is reported as invalid
-    /// when its interest is next changed.
+    /// when its interest is next changed. (On `io_uring`, which holds open what it waits for, "the next wait" is the
+    /// next one that asks about it: after it was registered, modified or reported with level trigger.)
     pub reports_closed_sources: bool,
     /// What is watched is the open file, not whatever has its descriptor's number: the next owner of the number of a
     /// source that was closed behind the selector's back is never mistaken for it.
@@ -71,13 +76,17 @@ impl Capabilities {
         let sets = mechanism == Mechanism::Select;
         // Nor has the filter for priority input.
         let filters = mechanism == Mechanism::Kqueue;
-        // Only tables of numbers, handed over anew at every wait, show the kernel a number that is not open.
-        let numbers = matches!(mechanism, Mechanism::Poll | Mechanism::Select);
+        // Only who hands over numbers anew at every wait shows the kernel a number that is not open.
+        let numbers = matches!(
+            mechanism,
+            Mechanism::IoUring | Mechanism::Poll | Mechanism::Select
+        );
         Capabilities {
             level: mechanism.support(Trigger::Level),
             edge: mechanism.support(Trigger::Edge),
             one_shot: mechanism.support(Trigger::OneShot),
             exclusive: mechanism.support(Trigger::Exclusive),
+            edge_tells_state: !filters && mechanism != Mechanism::IoUring,
             nanosecond_timeouts: backend::takes_nanoseconds(mechanism),
             error_with_priority_alone: !sets && !filters,
             // Windows tells of an end of input, and of errors.

@@ -34,6 +34,12 @@ pub const ENVIRONMENT_VARIABLE: &str = "TRUNKLINE_MECHANISM";
 pub enum Mechanism {
     /// Linux's `epoll`: a call costs in proportion to what is ready. All triggers.
     Epoll,
+    /// Linux's `io_uring`: a call costs in proportion to what is ready, and registering and changing need no call of
+    /// their own, because they go with the wait. All triggers
+    /// but the exclusive one. Not the choice unless asked for, because it is faster
+    /// than `epoll` with edge trigger only, and many a sandbox forbids it. When a selector on it is dropped, the kernel
+    /// may interrupt one later call of the same thread (`EINTR`), as a signal would.
+    IoUring,
     /// POSIX's `poll`, on Windows `WSAPoll`: a call costs in proportion to what is registered. Level and one-shot.
     Poll,
     /// POSIX's `select`: a call costs in proportion to the highest descriptor, on Windows to what is registered. Level and one-shot.
@@ -48,6 +54,7 @@ impl Mechanism {
     pub fn all() -> &'static [Mechanism] {
         &[
             Mechanism::Epoll,
+            Mechanism::IoUring,
             Mechanism::Kqueue,
             Mechanism::Poll,
             Mechanism::Select,
@@ -106,8 +113,8 @@ impl Mechanism {
     pub(crate) fn support(self, trigger: Trigger) -> Support {
         match (self, trigger) {
             (Mechanism::Epoll, _) => Support::Kernel,
-            (Mechanism::Kqueue, Trigger::Exclusive) => Support::None,
-            (Mechanism::Kqueue, _) => Support::Kernel,
+            (Mechanism::IoUring | Mechanism::Kqueue, Trigger::Exclusive) => Support::None,
+            (Mechanism::IoUring | Mechanism::Kqueue, _) => Support::Kernel,
             (Mechanism::Poll | Mechanism::Select, Trigger::Level) => Support::Kernel,
             (Mechanism::Poll | Mechanism::Select, Trigger::OneShot) => Support::Emulated,
             (Mechanism::Poll | Mechanism::Select, _) => Support::None,
@@ -156,6 +163,7 @@ impl Mechanism {
     fn name(self) -> &'static str {
         match self {
             Mechanism::Epoll => "epoll",
+            Mechanism::IoUring => "io_uring",
             Mechanism::Poll => "poll",
             Mechanism::Select => "select",
             Mechanism::Kqueue => "kqueue",
@@ -307,7 +315,7 @@ mod tests {
         assert_eq!(error.suggestion(), Some(Mechanism::Select));
         assert_eq!(
             error.to_string(),
-            "no mechanism is called \"slect\"; there are epoll, kqueue, poll, select; did you mean \"select\"?"
+            "no mechanism is called \"slect\"; there are epoll, io_uring, kqueue, poll, select; did you mean \"select\"?"
         );
         assert_eq!(
             "iocp and so on"
@@ -367,7 +375,7 @@ mod tests {
         );
         for entry in available {
             assert_eq!(entry.is_available(), entry.mechanism.check().is_ok());
-            if cfg!(target_os = "linux") {
+            if cfg!(target_os = "linux") && entry.mechanism != Mechanism::IoUring {
                 assert_eq!(entry.is_available(), entry.mechanism != Mechanism::Kqueue);
             }
         }

@@ -105,8 +105,7 @@ mod tests {
             (failed.kind(), failed.data),
             (io::ErrorKind::Unsupported, 'x')
         );
-        let text =
-            "poll has no edge trigger, it offers level, one-shot; edge is offered by epoll, kqueue";
+        let text = "poll has no edge trigger, it offers level, one-shot; edge is offered by epoll, io_uring, kqueue";
         assert_eq!(failed.error.to_string(), text);
     }
 }

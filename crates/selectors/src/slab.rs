@@ -24,6 +24,11 @@ impl Key {
         self.index
     }
 
+    /// How often the slot had been used before.
+    pub(crate) const fn generation(self) -> u32 {
+        self.generation
+    }
+
     /// The key as one number, for interfaces that carry nothing else.
     pub const fn to_bits(self) -> u64 {
         (self.generation as u64) << 32 | self.index as u64

@@ -114,6 +114,9 @@ impl World {
                 self.woken = true;
             }
         }
+        for subject in &mut self.subjects {
+            subject.note(&self.sockets);
+        }
     }
 
     fn register(&mut self, place: Place, interest: Interest, trigger: Trigger) {

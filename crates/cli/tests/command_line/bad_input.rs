@@ -5,7 +5,7 @@ use std::process::Command;
 
 use socket2::{Domain, Socket, Type};
 
-use crate::support::{assert_fails, run, run_command, trunkline};
+use crate::support::{assert_fails, run, run_command, trunkline, working_mechanisms};
 
 /// A port that refuses connections for as long as the socket lives: bound, but not listening.
 pub(crate) fn refusing() -> (Socket, SocketAddr) {
@@ -192,7 +192,7 @@ fn unavailable_mechanism() {
         &output,
         2,
         "cannot use mechanism \"kqueue\": ",
-        "these work here: epoll, poll, select",
+        &format!("these work here: {}", working_mechanisms().join(", ")),
     );
 }
 

@@ -8,7 +8,9 @@ use std::thread;
 use socket2::SockRef;
 
 use crate::bad_input::refusing;
-use crate::support::{Serving, assert_fails, lines_of, remaining, run, trunkline};
+use crate::support::{
+    Serving, assert_fails, lines_of, remaining, run, trunkline, working_mechanisms,
+};
 
 fn spawn(arguments: &[&str]) -> Child {
     let mut command = trunkline(arguments);
@@ -22,7 +24,7 @@ fn spawn(arguments: &[&str]) -> Child {
 
 #[test]
 fn one_line_to_an_echo_and_back() {
-    for mechanism in ["epoll", "poll", "select"] {
+    for mechanism in working_mechanisms() {
         let serving = Serving::start(&[":0"], 1);
         let address = serving.address(0).to_string();
         let output = run(&["connect", &address, "--mechanism", mechanism], b"hello\n");

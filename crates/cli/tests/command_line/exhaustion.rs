@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::support::{Serving, trunkline};
+use crate::support::{Serving, trunkline, working_mechanisms};
 
 const DESCRIPTORS: &str = "64";
 const CLIENTS: usize = 100;
@@ -12,7 +12,7 @@ const IDLE_TICKS_MAX: u64 = 10;
 
 #[test]
 fn a1_out_of_descriptors_waits_without_spinning_and_serves_everybody_in_the_end() {
-    for mechanism in ["epoll", "poll", "select"] {
+    for mechanism in working_mechanisms() {
         let serving = Serving::start_command(limited(&["echo", ":0", "--mechanism", mechanism]), 1);
         let mut clients: Vec<_> = (0..CLIENTS).map(|_| serving.client(0)).collect();
         for (number, client) in clients.iter_mut().enumerate() {
@@ -21,7 +21,10 @@ fn a1_out_of_descriptors_waits_without_spinning_and_serves_everybody_in_the_end(
         // The first has a place; the last finds none, and meanwhile nobody works on it.
         assert_eq!(clients[0].line(), "0");
         let before = serving.cpu_ticks();
-        assert!(clients[CLIENTS - 1].hears_nothing_for(Duration::from_millis(500)));
+        assert!(
+            clients[CLIENTS - 1].hears_nothing_for(Duration::from_millis(500)),
+            "{mechanism}"
+        );
         let spent = serving.cpu_ticks() - before;
         assert!(
             spent <= IDLE_TICKS_MAX,

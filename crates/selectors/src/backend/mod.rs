@@ -51,6 +51,19 @@ mod epoll {
     pub(super) use super::absent::set;
 }
 
+#[cfg(target_os = "linux")]
+#[allow(clippy::unnecessary_wraps, clippy::unused_self)]
+mod io_uring;
+#[cfg(not(target_os = "linux"))]
+mod io_uring {
+    pub(super) use super::absent::Absent as IoUring;
+    use crate::mechanism::Mechanism;
+
+    pub(super) fn check() -> Result<(), String> {
+        Err(super::belongs_elsewhere(Mechanism::IoUring))
+    }
+}
+
 #[cfg(any(
     target_vendor = "apple",
     target_os = "freebsd",
@@ -144,6 +157,7 @@ pub(crate) const NO_SLOT: u32 = u32::MAX;
 #[repr(u8)]
 pub(crate) enum Backend {
     Epoll(epoll::Epoll),
+    IoUring(Box<io_uring::IoUring>),
     Poll(poll::Poll),
     Select(select::Select),
     Kqueue(kqueue::Kqueue),
@@ -154,6 +168,7 @@ macro_rules! dispatch {
     ($backend:expr, $mechanism:ident => $call:expr) => {
         match $backend {
             Backend::Epoll($mechanism) => $call,
+            Backend::IoUring($mechanism) => $call,
             Backend::Poll($mechanism) => $call,
             Backend::Select($mechanism) => $call,
             Backend::Kqueue($mechanism) => $call,
@@ -165,6 +180,9 @@ impl Backend {
     pub(crate) fn new(mechanism: Mechanism, waker: Borrowed<'_>) -> io::Result<Backend> {
         let made = match mechanism {
             Mechanism::Epoll => epoll::Epoll::new(waker).map(Backend::Epoll),
+            Mechanism::IoUring => io_uring::IoUring::new(waker)
+                .map(|io_uring| Backend::IoUring(Box::new(io_uring)))
+                .map_err(|error| mechanism.check().err().map_or(error, Into::into)),
             Mechanism::Poll => Ok(Backend::Poll(poll::Poll::new(waker))),
             Mechanism::Select => select::Select::new(waker).map(Backend::Select),
             Mechanism::Kqueue => kqueue::Kqueue::new(waker).map(Backend::Kqueue),
@@ -247,25 +265,35 @@ impl Backend {
 
 /// Why a mechanism does not work here.
 pub(crate) fn check(mechanism: Mechanism) -> Result<(), String> {
-    let (checked, home) = match mechanism {
-        Mechanism::Epoll => (epoll::set::check(), "Linux"),
-        Mechanism::Kqueue => (kqueue::check(), "macOS and the BSDs"),
-        Mechanism::Select => (select::check(), "Linux, macOS, the BSDs and Windows"),
-        Mechanism::Poll => (Ok(()), "every system"),
+    let checked = match mechanism {
+        Mechanism::Epoll => epoll::set::check(),
+        Mechanism::IoUring => return io_uring::check(),
+        Mechanism::Kqueue => kqueue::check(),
+        Mechanism::Select => select::check(),
+        Mechanism::Poll => Ok(()),
     };
     checked.map_err(|error| match error.kind() {
-        io::ErrorKind::Unsupported => {
-            format!("it belongs to {home}, and this is {}", std::env::consts::OS)
-        }
+        io::ErrorKind::Unsupported => belongs_elsewhere(mechanism),
         _ => error.to_string(),
     })
+}
+
+/// Where a mechanism belongs that this platform does not have.
+fn belongs_elsewhere(mechanism: Mechanism) -> String {
+    let home = match mechanism {
+        Mechanism::Epoll | Mechanism::IoUring => "Linux",
+        Mechanism::Kqueue => "macOS and the BSDs",
+        Mechanism::Select => "Linux, macOS, the BSDs and Windows",
+        Mechanism::Poll => "every system",
+    };
+    format!("it belongs to {home}, and this is {}", std::env::consts::OS)
 }
 
 /// Whether a wait of this mechanism takes nanoseconds here: it is tried where it depends on the kernel.
 pub(crate) fn takes_nanoseconds(mechanism: Mechanism) -> bool {
     match mechanism {
         Mechanism::Epoll => epoll::set::takes_nanoseconds(),
-        Mechanism::Kqueue => true,
+        Mechanism::IoUring | Mechanism::Kqueue => true,
         Mechanism::Poll => platform::POLL_TAKES_NANOSECONDS,
         Mechanism::Select => platform::SELECT_TAKES_NANOSECONDS,
     }

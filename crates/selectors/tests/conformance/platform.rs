@@ -114,16 +114,17 @@ pub(crate) fn await_sleep_of((): ()) {
     std::thread::yield_now();
 }
 
-/// Raises the soft limit of open descriptors to what the case needs; false if the hard limit forbids it.
+/// Raises the soft limit of open descriptors as far as any case needs; false if that is not what this one needs.
 #[cfg(unix)]
 pub(crate) fn descriptors_up_to(wanted: u64) -> bool {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= wanted) {
-        return true;
+    let most = limit.maximum.unwrap_or(u64::MAX).min(20_000);
+    if limit.current.is_none_or(|current| current >= most) {
+        return limit.current.is_none_or(|current| current >= wanted);
     }
-    limit.current = Some(wanted);
-    setrlimit(Resource::Nofile, limit).is_ok()
+    limit.current = Some(most);
+    setrlimit(Resource::Nofile, limit).is_ok() && most >= wanted
 }
 
 /// Windows has no such limit.

@@ -8,8 +8,9 @@ use socket2::SockRef;
 use trunkline_selectors::{AsSource, Interest, Mechanism, Selector};
 
 use super::support::{
-    A_WHILE, Owned, PEER_GONE, RESET_MAY_READ_AS_END, Stream, add, assert_quiet, drain, facts_of,
-    fill, gone_beside_data, now, pair, read_from, selector, soon, tcp_pair, told, until,
+    A_WHILE, Owned, PATIENCE, PEER_GONE, RESET_MAY_READ_AS_END, Stream, add, assert_quiet, drain,
+    facts_of, fill, gone_beside_data, now, pair, read_from, selector, soon, tcp_pair, told, until,
+    while_asleep,
 };
 
 /// Closes a TCP socket so that its peer gets a reset.
@@ -345,5 +346,50 @@ pub(crate) fn a_full_writer_becomes_writable_again(mechanism: Mechanism) {
         fill(selector.source(key).expect("registered"));
         assert_quiet(&mut selector);
         assert!(drain(&b) > 0);
+    }
+}
+
+pub(crate) fn e6_priority_interest_hears_of_urgent_data_alone(mechanism: Mechanism) {
+    let mut selector = selector(mechanism);
+    let (a, b) = tcp_pair();
+    let key = add(&mut selector, a, Interest::PRIORITY, ());
+    assert_quiet(&mut selector);
+    // Ordinary data is none of its business, before the wait or during it.
+    (&b).write_all(b"ordinary").expect("written");
+    assert_quiet(&mut selector);
+    let selected = while_asleep(
+        || {
+            SockRef::from(&b).send_out_of_band(b"!").expect("sent");
+        },
+        || selector.select(Some(PATIENCE)).expect("select"),
+    );
+    assert_eq!((selected.events, selected.woken), (1, false));
+    let event = selector.next_event().expect("an event");
+    assert_eq!(told(&[event]), [(key, vec!["priority"])]);
+    // Level-triggered: as long as it is there.
+    assert_eq!(told(&now(&mut selector)), [(key, vec!["priority"])]);
+    let source = selector.source(key).expect("registered");
+    let mut byte = [std::mem::MaybeUninit::uninit()];
+    let received = SockRef::from(source).recv_out_of_band(&mut byte);
+    assert_eq!(received.expect("the byte"), 1);
+    drain(source);
+    assert_quiet(&mut selector);
+}
+
+#[cfg(unix)]
+pub(crate) fn the_end_of_a_pipe_is_no_error(mechanism: Mechanism) {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let mut selector = selector(mechanism);
+    let key = add(&mut selector, reader, Interest::READ, ());
+    assert_quiet(&mut selector);
+    let selected = while_asleep(
+        || drop(writer),
+        || selector.select(Some(PATIENCE)).expect("select"),
+    );
+    assert_eq!((selected.events, selected.woken), (1, false));
+    for _ in 0..3 {
+        let events: Vec<_> = std::iter::from_fn(|| selector.next_event()).collect();
+        assert_eq!(told(&events), [(key, vec!["readable", "read closed"])]);
+        selector.select(None).expect("select");
     }
 }

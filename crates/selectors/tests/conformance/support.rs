@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::mpsc;
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use trunkline_selectors::{
@@ -18,6 +18,24 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long a case watches for what must not happen, where an instant would prove too little.
 pub(crate) const A_WHILE: Duration = Duration::from_millis(30);
+
+/// Whether there is anything to test: `io_uring` is forbidden in many a sandbox. In CI that is a failure.
+pub(crate) fn works_here(mechanism: Mechanism) -> bool {
+    // Of the others, one that does not work fails its cases, and one is behind the crate's back: the model of the tests.
+    let (Mechanism::IoUring, Err(reason)) = (mechanism, mechanism.check()) else {
+        return true;
+    };
+    assert!(std::env::var_os("CI").is_none(), "{reason}");
+    eprintln!("skipped: {reason}");
+    false
+}
+
+/// Over the model of `kqueue`, where every source takes several descriptors, one case runs at a time.
+pub(crate) fn turn(mechanism: Mechanism) -> Option<MutexGuard<'static, ()>> {
+    static MODEL: Mutex<()> = Mutex::new(());
+    let is_model = cfg!(target_os = "linux") && mechanism == Mechanism::Kqueue;
+    is_model.then(|| MODEL.lock().unwrap_or_else(PoisonError::into_inner))
+}
 
 pub(crate) fn selector<S: AsSource, T>(mechanism: Mechanism) -> Selector<S, T> {
     let selector = Selector::with_mechanism(mechanism).expect("the mechanism works here");

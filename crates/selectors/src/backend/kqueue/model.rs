@@ -65,7 +65,6 @@ impl Queue for Model {
         timeout: Option<Duration>,
     ) -> Result<(), Errno> {
         let mut filters = self.filters.lock().unwrap_or_else(PoisonError::into_inner);
-        filters.retain(|watch| file_of(watch.descriptor) == Ok(watch.file));
         let room = found.capacity();
         for change in changes {
             let error = self
@@ -82,6 +81,7 @@ impl Queue for Model {
             }
         }
         if found.is_empty() && room > 0 {
+            filters.retain(Watch::is_open);
             sleep(&filters, timeout)?;
             report(&mut filters, found, room)?;
         }
@@ -105,6 +105,7 @@ impl Model {
             ..
         } = *change;
         let file = file_of(descriptor)?;
+        filters.retain(|watch| watch.descriptor != descriptor || watch.file == file);
         let known = filters
             .iter()
             .position(|watch| (watch.descriptor, watch.filter) == (descriptor, filter));
@@ -164,6 +165,11 @@ impl Model {
 }
 
 impl Watch {
+    /// Whether the descriptor still stands for the file.
+    fn is_open(&self) -> bool {
+        file_of(self.descriptor) == Ok(self.file)
+    }
+
     /// The set's news, without waiting; empty if there are none.
     fn glance(&self) -> Result<EventFlags, Errno> {
         let mut event = libc::epoll_event { events: 0, u64: 0 };

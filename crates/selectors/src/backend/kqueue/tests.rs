@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use super::model::Model;
 use super::*;
 use crate::backend::Signal;
+use crate::backend::tests::free_number;
 
 const KEY: Key = Key::from_bits(3);
 const OTHER: Key = Key::from_bits(7 << 32 | 5);
@@ -105,7 +106,7 @@ fn r5_a_change_does_not_reach_the_numbers_next_owner() {
     let Fixture { mut filters, .. } = fixture();
     let (a, _b) = pair();
     // A number far above those that other tests get from the system, and a duplicate that keeps the socket alive.
-    let number = rustix::io::fcntl_dupfd_cloexec(&a, 900).unwrap();
+    let number = rustix::io::fcntl_dupfd_cloexec(&a, free_number(1)).unwrap();
     let descriptor = number.as_raw_fd();
     filters
         .register(descriptor, KEY, Interest::READ, Trigger::Level)
@@ -136,7 +137,7 @@ fn a_failed_registration_leaves_nothing_behind() {
         Interest::READ | Interest::WRITE,
     ] {
         let error = filters
-            .register(901, KEY, interest, Trigger::Level)
+            .register(free_number(10), KEY, interest, Trigger::Level)
             .unwrap_err();
         assert_eq!(error.raw_os_error(), Some(Errno::BADF.raw_os_error()));
     }

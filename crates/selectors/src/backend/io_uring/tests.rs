@@ -1,0 +1,273 @@
+//! What only `io_uring` can get wrong: older kernels' ways to set it up, full queues, sandboxes.
+
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use super::super::Signal;
+use super::ring::Setup;
+use super::*;
+use crate::mechanism::Mechanism;
+
+/// No wait is meant to last that long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A mechanism over a ring of this kind, and what wakes it. None where the kernel has no such ring.
+fn over(setup: Setup, requests: u32) -> Option<(IoUring, Signal)> {
+    match Ring::with(setup, requests) {
+        Ok(ring) => {
+            let signal = Signal::new().unwrap();
+            Some((IoUring::over(ring, signal.descriptor()), signal))
+        }
+        Err(error) => {
+            eprintln!("skipped: no ring of the kind {setup:?} here: {error}");
+            assert!(std::env::var_os("CI").is_none(), "{error}");
+            None
+        }
+    }
+}
+
+fn key(slot: u32) -> Key {
+    Key::from_bits(u64::from(slot))
+}
+
+fn pair() -> (UnixStream, UnixStream) {
+    let (ours, peer) = UnixStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    (ours, peer)
+}
+
+/// The batch of one wait, sorted.
+fn told(io_uring: &mut IoUring, timeout: Duration) -> Vec<(Key, u16)> {
+    let found = io_uring.wait(Some(timeout)).unwrap();
+    let mut told: Vec<_> = std::iter::from_fn(|| io_uring.next())
+        .map(|(key, flags)| (key, flags.0))
+        .collect();
+    assert_eq!(told.len(), found);
+    told.sort();
+    told
+}
+
+fn now(io_uring: &mut IoUring) -> Vec<(Key, u16)> {
+    told(io_uring, Duration::ZERO)
+}
+
+#[test]
+fn a_row_and_its_place_in_the_queue_take_twenty_bytes() {
+    assert_eq!(size_of::<watched::Row>() + size_of::<u32>(), 20);
+}
+
+#[test]
+fn every_way_to_set_it_up_gives_the_same_answers() {
+    for (setup, trigger) in Setup::ALL
+        .into_iter()
+        .flat_map(|setup| [(setup, Trigger::Level), (setup, Trigger::Edge)])
+    {
+        let Some((mut io_uring, signal)) = over(setup, 8) else {
+            continue;
+        };
+        let (mut ours, mut peer) = pair();
+        let number = ours.as_raw_fd();
+        io_uring
+            .register(number, key(0), Interest::READ, trigger)
+            .unwrap();
+        assert_eq!(now(&mut io_uring), []);
+        peer.write_all(b"x").unwrap();
+        assert_eq!(now(&mut io_uring), [(key(0), Flags::IN)]);
+        let again = now(&mut io_uring);
+        assert_eq!(again.len(), usize::from(trigger == Trigger::Level));
+
+        // Taken, before anybody was told: with level trigger nothing is told.
+        ours.read_exact(&mut [0]).unwrap();
+        assert_eq!(now(&mut io_uring), []);
+        peer.write_all(b"x").unwrap();
+        ours.read_exact(&mut [0]).unwrap();
+        if trigger == Trigger::Level {
+            assert_eq!(now(&mut io_uring), []);
+        } else {
+            now(&mut io_uring);
+        }
+
+        let change = (Interest::READ, Interest::WRITE);
+        io_uring.modify(number, key(0), change, trigger).unwrap();
+        assert_eq!(told(&mut io_uring, PATIENCE), [(key(0), Flags::OUT)]);
+        signal.raise().unwrap();
+        let with_waker = told(&mut io_uring, PATIENCE);
+        assert!(with_waker.contains(&(Key::NOTHING, Flags::IN)));
+
+        let change = (Interest::WRITE, Interest::READ);
+        io_uring.modify(number, key(0), change, trigger).unwrap();
+        assert_eq!(now(&mut io_uring), []);
+        io_uring.unregister(number, key(0), Interest::READ);
+        drop(ours);
+        assert_eq!(peer.read(&mut [0]).unwrap(), 0, "{setup:?} lets go");
+    }
+}
+
+#[test]
+fn queues_that_are_too_small_lose_nothing() {
+    // Not so many that their numbers meet the one that the tests of closed descriptors use.
+    const SOURCES: u32 = 150;
+    for (setup, trigger) in Setup::ALL
+        .into_iter()
+        .flat_map(|setup| [(setup, Trigger::Level), (setup, Trigger::Edge)])
+    {
+        // Room for eight requests and four times as many answers.
+        let Some((mut io_uring, _signal)) = over(setup, 8) else {
+            continue;
+        };
+        let pairs: Vec<_> = (0..SOURCES).map(|_| pair()).collect();
+        for (slot, (ours, _)) in pairs.iter().enumerate() {
+            io_uring
+                .register(ours.as_raw_fd(), key(slot as u32), Interest::READ, trigger)
+                .unwrap();
+        }
+        for round in 0..3 {
+            assert_eq!(now(&mut io_uring), [], "{setup:?} {trigger:?} {round}");
+            for (_, peer) in &pairs {
+                (&mut &*peer).write_all(b"x").unwrap();
+            }
+            let mut seen = vec![false; SOURCES as usize];
+            while seen.contains(&false) {
+                let told = told(&mut io_uring, PATIENCE);
+                assert!(!told.is_empty(), "{setup:?} {trigger:?}: some are lost");
+                for (key, _) in told {
+                    seen[key.index() as usize] = true;
+                    let mut source = &pairs[key.index() as usize].0;
+                    // Nothing to read: an edge that was told twice, since a request had to be made anew.
+                    let _ = source.read(&mut [0; 8]);
+                }
+            }
+            // Those very edges.
+            while trigger == Trigger::Edge && !now(&mut io_uring).is_empty() {}
+        }
+        for (slot, (ours, mut peer)) in pairs.into_iter().enumerate() {
+            io_uring.unregister(ours.as_raw_fd(), key(slot as u32), Interest::READ);
+            drop(ours);
+            assert_eq!(peer.read(&mut [0]).unwrap(), 0);
+        }
+        assert_eq!(now(&mut io_uring), []);
+    }
+}
+
+#[test]
+fn registering_again_and_again_takes_no_memory() {
+    let Some((mut io_uring, _signal)) = over(Setup::Deferred, 8) else {
+        return;
+    };
+    let (ours, _peer) = pair();
+    for _ in 0..1000 {
+        io_uring
+            .register(ours.as_raw_fd(), key(0), Interest::READ, Trigger::Level)
+            .unwrap();
+        io_uring.unregister(ours.as_raw_fd(), key(0), Interest::READ);
+    }
+    assert_eq!(io_uring.watched.queue.len(), 1);
+    assert_eq!(now(&mut io_uring), []);
+}
+
+/// A level-triggered source of which something holds that nobody asked about: the kernel says so all the same, at once
+/// and each time it is asked.
+#[test]
+fn what_nobody_asked_about_does_not_end_waits() {
+    let Some((mut io_uring, _signal)) = over(Setup::Deferred, 8) else {
+        return;
+    };
+    let (ours, mut peer) = pair();
+    ours.set_nonblocking(true).unwrap();
+    while (&mut &ours).write(&[0; 4096]).is_ok() {}
+    peer.shutdown(std::net::Shutdown::Write).unwrap();
+    io_uring
+        .register(ours.as_raw_fd(), key(0), Interest::WRITE, Trigger::Level)
+        .unwrap();
+    // It finds out, and asks for changes instead, which begins with what holds.
+    for _ in 0..2 {
+        assert_eq!(now(&mut io_uring), []);
+    }
+    for _ in 0..3 {
+        let pause = Duration::from_millis(20);
+        let start = std::time::Instant::now();
+        assert_eq!(told(&mut io_uring, pause), []);
+        assert!(start.elapsed() >= pause, "the wait ended early");
+    }
+    peer.set_nonblocking(true).unwrap();
+    while peer.read(&mut [0; 4096]).is_ok_and(|count| count > 0) {}
+    for _ in 0..3 {
+        assert_eq!(told(&mut io_uring, PATIENCE), [(key(0), Flags::OUT)]);
+    }
+}
+
+#[test]
+fn asking_whether_it_works_interrupts_nobody() {
+    let (mut ours, _peer) = UnixStream::pair().unwrap();
+    // With a timeout, a read that is interrupted is not resumed.
+    let pause = Duration::from_millis(50);
+    ours.set_read_timeout(Some(pause)).unwrap();
+    for _ in 0..5 {
+        check().unwrap_or_else(|reason| eprintln!("{reason}"));
+        let error = ours.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
+    }
+}
+
+/// What a sandbox does: the system calls of `io_uring` are answered with `errno`, in this thread from now on.
+fn forbid_io_uring(errno: u16) {
+    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    const IS_IT: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    const ANSWER: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    let step = |code, jt, k| libc::sock_filter { code, jt, jf: 0, k };
+    let setup = u32::try_from(libc::SYS_io_uring_setup).unwrap();
+    let mut filter = [
+        step(LOAD, 0, 0), // the call's number comes first
+        libc::sock_filter {
+            jf: 1,
+            ..step(IS_IT, 0, setup)
+        },
+        step(ANSWER, 0, libc::SECCOMP_RET_ERRNO | u32::from(errno)),
+        step(ANSWER, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog {
+        len: filter.len() as u16,
+        filter: filter.as_mut_ptr(),
+    };
+    // SAFETY: both calls concern this thread alone and are given what they are documented to take; the program and its
+    // filter live until they return.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        let mode = libc::SECCOMP_MODE_FILTER;
+        assert_eq!(
+            libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program),
+            0
+        );
+    }
+}
+
+#[test]
+fn where_it_is_forbidden_it_says_why_and_the_others_go_on() {
+    const EPERM: u16 = libc::EPERM.cast_unsigned() as u16;
+    const ENOSYS: u16 = libc::ENOSYS.cast_unsigned() as u16;
+    for (errno, reason) in [
+        (EPERM, "a sandbox forbids it"),
+        (ENOSYS, "this kernel has none"),
+    ] {
+        let sandboxed = std::thread::spawn(move || {
+            forbid_io_uring(errno);
+            let refused = Mechanism::IoUring.check().unwrap_err().to_string();
+            assert!(
+                refused.starts_with("io_uring is not available here: "),
+                "{refused}"
+            );
+            assert!(refused.contains(reason), "{refused}");
+            let error = crate::Selector::<OwnedFd>::with_mechanism(Mechanism::IoUring).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+            assert_eq!(error.to_string(), refused);
+            let available = Mechanism::available();
+            let entry = available
+                .iter()
+                .find(|entry| entry.mechanism == Mechanism::IoUring);
+            assert_eq!(entry.unwrap().reason.as_ref().unwrap().to_string(), refused);
+            assert!(crate::Selector::<OwnedFd>::with_mechanism(Mechanism::best()).is_ok());
+        });
+        sandboxed.join().unwrap();
+    }
+}

@@ -1,0 +1,379 @@
+//! What is watched: a row for each source, and which of them are to be asked about with the next wait.
+
+use std::io;
+use std::os::fd::RawFd;
+
+use io_uring::cqueue;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::io::Errno;
+
+use super::super::Flags;
+use super::super::platform::borrow;
+use super::ring::Ring;
+use crate::interest::{Interest, Trigger};
+use crate::slab::Key;
+
+pub(super) struct Watched {
+    /// By the slot of the key.
+    rows: Vec<Row>,
+    /// The slots of the rows that are to be asked about, and of those that have been left out since. None is in it twice.
+    pub(super) queue: Vec<u32>,
+    /// The names of requests that are to be cancelled.
+    unwanted: Vec<u64>,
+    waker: RawFd,
+    /// Whether the kernel has a request for the waker's descriptor.
+    waker_asked: bool,
+}
+
+/// A source that is watched, or was.
+#[derive(Clone, Copy)]
+pub(super) struct Row {
+    /// Of the key.
+    generation: u32,
+    /// Goes into the names of requests. It changes when a request is cancelled, so that what the old one may still
+    /// answer is nobody's.
+    sequence: u32,
+    pub(super) descriptor: RawFd,
+    pub(super) interest: Interest,
+    pub(super) trigger: Trigger,
+    /// Whether changes are asked for, with a request that goes on: always with edge trigger. With level trigger if
+    /// something holds that nobody wants to know, which would be the answer to each request that looks at the state.
+    by_change: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Not watched: unregistered, without interest, or never to be ready again.
+    Idle,
+    /// In the queue.
+    Queued,
+    /// Not watched either, but still in the queue.
+    LeftOut,
+    /// The kernel has a request, or is about to be given one.
+    Asked,
+}
+
+/// The name of the waker's request. Its slot, like that of [`Key::NOTHING`], is nobody's.
+const WAKER: u64 = u64::MAX;
+
+/// `POLLRDBAND`, which sockets' wake-ups carry and their state does not.
+const BAND: u16 = 0x80;
+
+impl Watched {
+    pub(super) fn new(waker: RawFd) -> Watched {
+        Watched {
+            rows: Vec::new(),
+            queue: Vec::new(),
+            unwanted: Vec::new(),
+            waker,
+            waker_asked: false,
+        }
+    }
+
+    /// The row that a key names.
+    #[inline]
+    pub(super) fn row(&self, key: Key) -> Option<&Row> {
+        self.rows
+            .get(key.index() as usize)
+            .filter(|row| row.generation == key.generation())
+    }
+
+    /// Watches a source from the next wait on.
+    pub(super) fn add(
+        &mut self,
+        descriptor: RawFd,
+        key: Key,
+        interest: Interest,
+        trigger: Trigger,
+    ) {
+        let slot = key.index() as usize;
+        if self.rows.len() <= slot {
+            if self.rows.capacity() <= slot {
+                self.rows
+                    .reserve_exact((slot + 1 - self.rows.len()).max(self.rows.len() / 4));
+            }
+            self.rows.resize(slot + 1, Row::VACANT);
+        }
+        let row = &mut self.rows[slot];
+        *row = Row {
+            generation: key.generation(),
+            sequence: row.sequence.wrapping_add(1),
+            descriptor,
+            interest,
+            trigger,
+            by_change: trigger == Trigger::Edge,
+            state: row.state,
+        };
+        self.enqueue(key.index());
+    }
+
+    /// Watches a source for something else from the next wait on.
+    pub(super) fn change(&mut self, key: Key, interest: Interest) {
+        self.stop(key);
+        if let Some(row) = self.rows.get_mut(key.index() as usize)
+            && row.generation == key.generation()
+            && !interest.is_empty()
+        {
+            row.interest = interest;
+            row.by_change = row.trigger == Trigger::Edge;
+            self.enqueue(key.index());
+        }
+    }
+
+    /// Watches a source no more. Gives back the name of the request that is to be cancelled, if there is one.
+    pub(super) fn stop(&mut self, key: Key) -> Option<u64> {
+        self.row(key)?;
+        let row = &mut self.rows[key.index() as usize];
+        let name = row.name(key.index());
+        // What it may still answer is nobody's.
+        row.sequence = row.sequence.wrapping_add(1);
+        match row.state {
+            State::Asked => {
+                row.state = State::Idle;
+                self.unwanted.push(name);
+                return Some(name);
+            }
+            State::Queued => row.state = State::LeftOut,
+            State::Idle | State::LeftOut => {}
+        }
+        None
+    }
+
+    fn enqueue(&mut self, slot: u32) {
+        let row = &mut self.rows[slot as usize];
+        if row.state != State::LeftOut {
+            // Room for all rows at once, so that a wait allocates nothing.
+            let room = self.rows.capacity() - self.queue.len();
+            self.queue.reserve_exact(room);
+            self.queue.push(slot);
+        }
+        self.rows[slot as usize].state = State::Queued;
+    }
+
+    /// Adds the requests that are due. An error leaves what could not be added for later.
+    pub(super) fn ask(&mut self, ring: &mut Ring) -> io::Result<()> {
+        if !self.waker_asked {
+            ring.watch(self.waker, Flags::IN.into(), true, WAKER)?;
+            self.waker_asked = true;
+        }
+        self.cancel(ring)?;
+        let mut asked = 0;
+        let mut outcome = Ok(());
+        for &slot in &self.queue {
+            let row = &mut self.rows[slot as usize];
+            if row.state == State::Queued {
+                outcome = ring.watch(
+                    row.descriptor,
+                    asking(row.interest),
+                    row.by_change,
+                    row.name(slot),
+                );
+                if outcome.is_err() {
+                    break;
+                }
+                row.state = State::Asked;
+            } else {
+                row.state = State::Idle;
+            }
+            asked += 1;
+        }
+        self.queue.drain(..asked);
+        outcome
+    }
+
+    /// Adds the cancellations that are due.
+    pub(super) fn cancel(&mut self, ring: &mut Ring) -> io::Result<()> {
+        while let Some(&name) = self.unwanted.last() {
+            ring.cancel(name)?;
+            self.unwanted.pop();
+        }
+        Ok(())
+    }
+
+    /// Whether there are requests to cancel that the kernel has not been told of.
+    pub(super) fn has_unwanted(&self) -> bool {
+        !self.unwanted.is_empty()
+    }
+
+    /// Cancels all requests, but for the waker's. False if there are none.
+    pub(super) fn stop_all(&mut self) -> bool {
+        for (slot, row) in self.rows.iter_mut().enumerate() {
+            if row.state == State::Asked {
+                row.state = State::Idle;
+                self.unwanted.push(row.name(slot as u32));
+            }
+        }
+        self.has_unwanted()
+    }
+
+    /// After the requests are gone, with their ring: they are all to be made again.
+    pub(super) fn ask_all_again(&mut self) {
+        self.waker_asked = false;
+        self.unwanted.clear();
+        for slot in 0..self.rows.len() {
+            if self.rows[slot].state == State::Asked {
+                self.enqueue(slot as u32);
+            }
+        }
+    }
+
+    /// Asks about a source again that was not ready after all.
+    pub(super) fn resume(&mut self, key: Key) {
+        if self.row(key).is_some_and(|row| row.state == State::Idle) {
+            self.enqueue(key.index());
+        }
+    }
+
+    /// Whose request this is, if it is the waker's or that of a source which is still watched for edges.
+    pub(super) fn edge(&self, name: u64) -> Option<Key> {
+        if name == WAKER {
+            return Some(Key::NOTHING);
+        }
+        let slot = name as u32;
+        let row = self.rows.get(slot as usize)?;
+        let asks = row.name(slot) == name && row.trigger == Trigger::Edge && row.is_watched();
+        asks.then(|| row.key(slot))
+    }
+
+    /// What an answer says, and about whom.
+    #[inline]
+    pub(super) fn found(&mut self, answer: &cqueue::Entry) -> Option<(Key, Flags)> {
+        let (name, result) = (answer.user_data(), answer.result());
+        let slot = name as u32;
+        let Some(row) = self.rows.get_mut(slot as usize) else {
+            return self.found_by_nobody(answer);
+        };
+        if row.name(slot) != name || row.state != State::Asked {
+            // Cancelled, or unregistered before.
+            return None;
+        }
+        let flags = row.wanted(result);
+        if flags.0 != 0 && !row.by_change {
+            let key = row.key(slot);
+            if row.trigger == Trigger::OneShot {
+                row.state = State::Idle;
+            } else {
+                row.state = State::Queued;
+                self.queue.push(slot);
+            }
+            return Some((key, flags));
+        }
+        if flags.0 != 0 && row.trigger == Trigger::Edge && cqueue::more(answer.flags()) {
+            return Some((row.key(slot), flags));
+        }
+        self.found_unusual(slot, answer)
+    }
+
+    /// An answer that is an error, or the last of a request that should have gone on, or not to the question.
+    #[cold]
+    fn found_unusual(&mut self, slot: u32, answer: &cqueue::Entry) -> Option<(Key, Flags)> {
+        let row = &mut self.rows[slot as usize];
+        let result = answer.result();
+        let mut flags = row.wanted(result);
+        let again = if cqueue::more(answer.flags()) {
+            // Not an edge: now that there is something, its state is what matters again.
+            if flags.0 != 0 {
+                self.unwanted.push(row.name(slot));
+                row.sequence = row.sequence.wrapping_add(1);
+                row.by_change = false;
+                row.state = State::Idle;
+            }
+            flags.0 != 0 && row.trigger != Trigger::OneShot
+        } else if result >= 0 && !row.by_change {
+            row.by_change = true;
+            true
+        } else {
+            row.state = State::Idle;
+            let (error, again) = row.outcome(result);
+            flags.0 |= error.0;
+            again
+        };
+        let key = row.key(slot);
+        if again {
+            self.enqueue(slot);
+        }
+        (flags.0 != 0).then_some((key, flags))
+    }
+
+    /// The waker's answer, or one that nobody waits for.
+    fn found_by_nobody(&mut self, answer: &cqueue::Entry) -> Option<(Key, Flags)> {
+        if answer.user_data() != WAKER {
+            return None;
+        }
+        self.waker_asked = cqueue::more(answer.flags());
+        (answer.result() > 0).then_some((Key::NOTHING, Flags(Flags::IN)))
+    }
+}
+
+impl Row {
+    const VACANT: Row = Row {
+        generation: u32::MAX,
+        sequence: 0,
+        descriptor: -1,
+        interest: Interest::NONE,
+        trigger: Trigger::Level,
+        by_change: false,
+        state: State::Idle,
+    };
+
+    fn name(&self, slot: u32) -> u64 {
+        u64::from(self.sequence) << 32 | u64::from(slot)
+    }
+
+    fn is_watched(&self) -> bool {
+        matches!(self.state, State::Queued | State::Asked)
+    }
+
+    /// What an answer says of what was asked. The kernel tells `RDHUP` to everybody.
+    #[inline]
+    fn wanted(&self, result: i32) -> Flags {
+        if result < 0 {
+            return Flags(0);
+        }
+        let wanted = Flags::asking(self.interest).0 | Flags::ERROR | Flags::HANG_UP;
+        Flags(result.cast_unsigned() as u16 & wanted)
+    }
+
+    /// What it means that a request ended: what to tell, and whether to ask again.
+    fn outcome(&self, result: i32) -> (Flags, bool) {
+        match -result {
+            // It never blocks, and is never ready for what was asked for.
+            libc::EINVAL => (Flags(0), false),
+            // The kernel gave it up, with the thread that had asked.
+            libc::ECANCELED => (Flags(0), true),
+            libc::EBADF => (Flags(Flags::INVALID), true),
+            error if error > 0 => (Flags(Flags::ERROR), true),
+            // Rings that wake each other end a request like this, and so does a lack of room for answers. But what can
+            // never block ends it too, and then it would only end again.
+            _ => (Flags(0), may_block(self.descriptor)),
+        }
+    }
+
+    fn key(&self, slot: u32) -> Key {
+        Key::from_bits(u64::from(self.generation) << 32 | u64::from(slot))
+    }
+}
+
+/// What to ask for.
+fn asking(interest: Interest) -> u32 {
+    let mut flags = Flags::asking(interest).0;
+    if interest.contains(Interest::PRIORITY) {
+        flags |= BAND;
+    }
+    flags.into()
+}
+
+/// Whether a file has any other state than ready. `epoll` takes those that have.
+fn may_block(descriptor: RawFd) -> bool {
+    let Ok(set) = epoll::create(CreateFlags::CLOEXEC) else {
+        return false;
+    };
+    let added = epoll::add(
+        &set,
+        borrow(descriptor),
+        EventData::new_u64(0),
+        EventFlags::empty(),
+    );
+    added != Err(Errno::PERM)
+}
