@@ -42,7 +42,7 @@
 //! # }
 //! ```
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod cost;
 mod table;
 #[cfg(all(test, target_os = "linux"))]

@@ -123,7 +123,7 @@ mod select {
 #[cfg_attr(windows, path = "windows/mod.rs")]
 mod platform;
 #[cfg(all(test, target_os = "linux"))]
-mod tests;
+pub(crate) mod tests;
 
 pub use platform::AsSource;
 pub(crate) use platform::{
@@ -354,10 +354,13 @@ impl Flags {
     /// The usual answer, told apart first: input or output and nothing else.
     #[inline(always)]
     pub(crate) fn usual_readiness(self, interest: Interest) -> Option<Readiness> {
-        // Input is bit 0 here and there, output bit 2 here and bit 1 there.
-        const { assert!(Flags::IN == 1 && Flags::OUT == 4) };
-        (self.0 & !(Flags::IN | Flags::OUT) == 0)
-            .then(|| Readiness::wanted((self.0 | self.0 >> 1) as u8 & 3, interest))
+        let wanted = if Flags::IN == 1 && Flags::OUT == 4 {
+            // Input is bit 0 here and there, output bit 2 here and bit 1 there.
+            (self.0 | self.0 >> 1) as u8 & 3
+        } else {
+            u8::from(self.0 & Flags::IN != 0) | u8::from(self.0 & Flags::OUT != 0) << 1
+        };
+        (self.0 & !(Flags::IN | Flags::OUT) == 0).then(|| Readiness::wanted(wanted, interest))
     }
 
     fn full_readiness(self, interest: Interest) -> Readiness {

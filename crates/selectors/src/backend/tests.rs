@@ -32,7 +32,7 @@ static NUMBER: LazyLock<RawFd> = LazyLock::new(|| {
 const DESCRIPTORS_MAX: u64 = 20_000;
 
 /// The number, or one of the few after it for tests that run beside those that use it.
-pub(super) fn free_number(after: RawFd) -> RawFd {
+pub(crate) fn free_number(after: RawFd) -> RawFd {
     *NUMBER + after
 }
 

@@ -258,7 +258,7 @@ impl Change {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -336,7 +336,9 @@ mod tests {
         for table in tables() {
             let (reader, _writer) = ready_pipe();
             // A number that other tests do not get from the system, so that it stays free once it is closed.
-            let high = rustix::io::fcntl_dupfd_cloexec(&reader, 800).unwrap();
+            let high =
+                rustix::io::fcntl_dupfd_cloexec(&reader, crate::backend::tests::free_number(5))
+                    .unwrap();
             let number = high.as_raw_fd();
             let told = wait_and(&table, || {
                 table
