@@ -41,6 +41,11 @@ pub struct Capabilities {
     /// A source registered for [`Interest::WRITE`](crate::Interest::WRITE), and not for
     /// [`READ`](crate::Interest::READ), wakes for a hang-up even if it has no room for output.
     pub hang_up_with_write_alone: bool,
+    /// [`Interest::PRIORITY`](crate::Interest::PRIORITY) can be asked for. Otherwise that is an error.
+    pub priority: bool,
+    /// The peer's half-close is told as [`READ_CLOSED`](crate::Readiness::READ_CLOSED). Otherwise it is told as
+    /// readable, and a read gives the end.
+    pub half_close: bool,
     /// The end of input is told while input before it has yet to be read. Otherwise it may be told only after that.
     pub end_beside_data: bool,
     /// A source that was closed behind the selector's back is reported as
@@ -89,9 +94,10 @@ impl Capabilities {
             edge_tells_state: !filters && mechanism != Mechanism::IoUring,
             nanosecond_timeouts: backend::takes_nanoseconds(mechanism),
             error_with_priority_alone: !sets && !filters,
-            // Windows tells of an end of input, and of errors.
-            hang_up_with_write_alone: !sets && !cfg!(windows),
-            end_beside_data: !cfg!(windows),
+            hang_up_with_write_alone: !sets && backend::TELLS_HANG_UP,
+            priority: backend::tells_priority(mechanism),
+            half_close: backend::tells_half_close(mechanism),
+            end_beside_data: backend::TELLS_END_BESIDE_DATA,
             reports_closed_sources: numbers,
             watches_files: !numbers,
             regular_files: mechanism != Mechanism::Epoll,

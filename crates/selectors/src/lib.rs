@@ -1,5 +1,5 @@
-//! Which of my sources is ready? `select`, `poll` and `epoll` behind one safe interface, with the vocabulary of
-//! Python's `selectors`: register, modify, unregister, select.
+//! Which of my sources is ready? `select`, `poll`, `epoll`, `io_uring` and `kqueue` behind one safe interface, with the
+//! vocabulary of Python's `selectors`: register, modify, unregister, select.
 //!
 //! A [`Selector`] *owns* its sources together with data of any type, and lends both by [`Key`]. A key is
 //! generational: once [`Selector::unregister`] has returned, no event for that key is delivered, not even from the

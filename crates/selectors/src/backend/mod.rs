@@ -127,8 +127,8 @@ pub(crate) mod tests;
 
 pub use platform::AsSource;
 pub(crate) use platform::{
-    BAD_DESCRIPTOR, Borrowed, Descriptor, Signal, Slots, check_open, descriptor_of, exists,
-    is_descriptor, not_found, not_open,
+    BAD_DESCRIPTOR, Borrowed, Descriptor, Signal, Slots, TELLS_END_BESIDE_DATA, TELLS_HANG_UP,
+    check_open, descriptor_of, exists, is_descriptor, not_found, not_open,
 };
 
 /// How many entries a batch has at most, but for those that never block.
@@ -297,6 +297,17 @@ pub(crate) fn takes_nanoseconds(mechanism: Mechanism) -> bool {
         Mechanism::Poll => platform::POLL_TAKES_NANOSECONDS,
         Mechanism::Select => platform::SELECT_TAKES_NANOSECONDS,
     }
+}
+
+/// Whether this mechanism can be asked for priority input.
+pub(crate) fn tells_priority(mechanism: Mechanism) -> bool {
+    mechanism != Mechanism::Kqueue || platform::KQUEUE_TELLS_PRIORITY
+}
+
+/// Whether this mechanism tells a half-close from input.
+pub(crate) fn tells_half_close(mechanism: Mechanism) -> bool {
+    let asks_poll = matches!(mechanism, Mechanism::Poll | Mechanism::Select);
+    !asks_poll || platform::POLL_TELLS_HALF_CLOSE
 }
 
 /// What the system says about a descriptor: the platform's flags of `poll`, which on Linux are those of `epoll` too.

@@ -67,6 +67,7 @@ mod half_close {
     /// The word of `poll` for "the peer sends no more", and what to ask for to hear it.
     pub(super) const READ_HANG_UP: PollFlags = PollFlags::RDHUP;
     pub(super) const ASKED: PollFlags = PollFlags::RDHUP;
+    pub(super) const TOLD: bool = true;
 }
 
 #[cfg(not(any(
@@ -81,6 +82,8 @@ mod half_close {
     /// Here `poll` has no word for it: a half-close is input without data. The bit is ours, the system never sees it.
     pub(super) const READ_HANG_UP: PollFlags = PollFlags::from_bits_retain(0x2000);
     pub(super) const ASKED: PollFlags = PollFlags::empty();
+    /// But for Apple's systems, which have a hang-up for it.
+    pub(super) const TOLD: bool = cfg!(target_vendor = "apple");
 }
 
 /// What `poll` may be asked for.
@@ -248,6 +251,15 @@ pub(super) const POLL_TAKES_NANOSECONDS: bool = cfg!(any(
 ));
 pub(super) const SELECT_TAKES_NANOSECONDS: bool =
     cfg!(any(target_os = "linux", target_os = "android"));
+
+/// Whether `poll` tells a half-close from input.
+pub(super) const POLL_TELLS_HALF_CLOSE: bool = half_close::TOLD;
+/// Whether `kqueue` has a filter for priority input, here or, if it is not here, on most systems.
+pub(super) const KQUEUE_TELLS_PRIORITY: bool =
+    !cfg!(any(target_os = "freebsd", target_os = "netbsd"));
+/// Whether the end of both directions is told, and the end of input while there is still input.
+pub(crate) const TELLS_HANG_UP: bool = true;
+pub(crate) const TELLS_END_BESIDE_DATA: bool = true;
 
 /// Says whether a descriptor is open, for mechanisms that would say so only at the next wait.
 pub(crate) fn check_open(descriptor: RawFd) -> io::Result<()> {

@@ -40,6 +40,8 @@ const PRIORITY: Option<(i64, u32)> = Some((libc::EVFILT_EXCEPT as i64, libc::NOT
 #[cfg(any(target_os = "freebsd", target_os = "netbsd"))]
 const PRIORITY: Option<(i64, u32)> = None;
 
+const _: () = assert!(PRIORITY.is_some() == crate::backend::platform::KQUEUE_TELLS_PRIORITY);
+
 impl Queue for System {
     type Raw = Raw;
 

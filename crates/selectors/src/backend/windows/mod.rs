@@ -126,6 +126,14 @@ pub(crate) fn is_descriptor(number: Descriptor) -> bool {
 pub(super) const POLL_TAKES_NANOSECONDS: bool = false;
 pub(super) const SELECT_TAKES_NANOSECONDS: bool = false;
 
+/// `WSAPoll` calls it a hang-up.
+pub(super) const POLL_TELLS_HALF_CLOSE: bool = true;
+/// There is no `kqueue`; on most systems that have it it does.
+pub(super) const KQUEUE_TELLS_PRIORITY: bool = true;
+/// The end of both directions is no more than the end of input here, and may come behind what is left to read.
+pub(crate) const TELLS_HANG_UP: bool = false;
+pub(crate) const TELLS_END_BESIDE_DATA: bool = false;
+
 /// Says whether a socket is open, for mechanisms that would say so only at the next wait.
 pub(crate) fn check_open(descriptor: Descriptor) -> io::Result<()> {
     option(descriptor, WinSock::SO_TYPE).map(drop)
