@@ -35,6 +35,7 @@ macro_rules! conformance_cases {
                 w4_zero_stays_zero
                 w5_very_long_timeouts_wait
                 no_timeout_waits_until_something_is_ready
+                w1_no_news_is_lost_while_others_are_taken
                 an_empty_selector_waits_for_its_timeout;
             waking:
                 w1_a_wake_before_the_wait_ends_it_at_once

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use trunkline_selectors::{Interest, Mechanism, Selected, Selector};
+use trunkline_selectors::{Interest, Mechanism, Selected, Selector, Trigger};
 
-use super::support::{PATIENCE, Stream, add, facts_of, pair, selector, while_asleep};
+use super::support::{PATIENCE, Stream, add, facts_of, pair, selector, tcp_pair, while_asleep};
 
 /// The shortest of several waits: the longest says more about the machine than about the selector.
 fn shortest_wait(selector: &mut Selector<Stream>, timeout: Duration, tries: u32) -> Duration {
@@ -90,4 +90,54 @@ pub(crate) fn an_empty_selector_waits_for_its_timeout(mechanism: Mechanism) {
     let mut selector: Selector<Stream> = selector(mechanism);
     let took = shortest_wait(&mut selector, Duration::from_millis(5), 3);
     assert!(took < PATIENCE);
+}
+
+/// Two threads that answer each other over many sockets: news come before, during and after waits, at any moment.
+pub(crate) fn w1_no_news_is_lost_while_others_are_taken(mechanism: Mechanism) {
+    use std::io::{Read, Write};
+    const SOURCES: usize = 64;
+    const ROUNDS: usize = 300;
+    let (ours, peers): (Vec<_>, Vec<_>) = (0..SOURCES).map(|_| tcp_pair()).unzip();
+    for trigger in [Trigger::Level, Trigger::Edge] {
+        if !mechanism.supports(trigger) {
+            continue;
+        }
+        let mut selector = selector(mechanism);
+        for source in &ours {
+            let registered = selector.register_with(source, Interest::READ, trigger, ());
+            registered.expect("registered");
+        }
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for peer in &peers {
+                    peer.set_nonblocking(false).expect("blocking");
+                    peer.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+                }
+                for _ in 0..ROUNDS {
+                    for mut peer in &peers {
+                        peer.write_all(b"x").expect("written");
+                    }
+                    for mut peer in &peers {
+                        peer.read_exact(&mut [0]).expect("an answer");
+                    }
+                }
+            });
+            let mut answered = 0;
+            while answered < SOURCES * ROUNDS {
+                let selected = selector.select(Some(PATIENCE)).expect("select");
+                assert!(selected.events > 0, "{trigger:?}: {answered} answered");
+                while let Some(event) = selector.next_event() {
+                    let mut source = *selector.source(event.key).expect("registered");
+                    let mut bytes = [0; 8];
+                    match source.read(&mut bytes) {
+                        Ok(count) => {
+                            source.write_all(&bytes[..count]).expect("room");
+                            answered += count;
+                        }
+                        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+                    }
+                }
+            }
+        });
+    }
 }

@@ -53,6 +53,10 @@ pub(crate) struct IoUring {
     table: Vec<PollFd<'static>>,
 }
 
+/// How often to look for the answer to a cancellation. It comes with the first look, unless hundreds of wake-ups come
+/// before it.
+const LOOKS_MAX: usize = 1000;
+
 impl IoUring {
     pub(super) fn new(waker: BorrowedFd<'_>) -> io::Result<IoUring> {
         Ok(IoUring::over(Ring::new()?, waker))
@@ -147,7 +151,7 @@ impl IoUring {
 
     fn wait_in_this_thread(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         // Wake-ups from before this call: since then the caller may have taken what they were about.
-        let late = self.ring.has_more() || self.ring.has_answers();
+        let late = self.ring.may_have_more() || self.ring.has_answers();
         let asked = match self.watched.ask(&mut self.ring) {
             Err(error) if belongs_to_another_thread(&error) => return Err(error),
             asked => asked,
@@ -162,7 +166,7 @@ impl IoUring {
             self.ring.look()
         };
         self.take_answers();
-        while self.ring.has_more() && self.batch.len() < BATCH && self.ring.look().is_ok() {
+        while self.batch.len() < BATCH && self.ring.finds_more() {
             twice = true;
             self.take_answers();
         }
@@ -209,9 +213,9 @@ impl IoUring {
 
     fn try_to_cancel(&mut self, name: Option<u64>) -> io::Result<()> {
         self.watched.cancel(&mut self.ring)?;
-        loop {
+        let mut gone = name.is_none();
+        for _ in 0..LOOKS_MAX {
             self.ring.look()?;
-            let mut gone = name.is_none();
             let queued = self.watched.queue.len();
             let IoUring {
                 ring,
@@ -232,10 +236,11 @@ impl IoUring {
             });
             // Those that were found first are to be asked about first, or the others would never have their turn.
             watched.queue.rotate_left(queued);
-            if gone || !self.ring.has_more() {
-                return Ok(());
+            if gone || !self.ring.may_have_more() {
+                break;
             }
         }
+        Ok(())
     }
 
     /// Puts what was found between the waits into the batch.
@@ -305,8 +310,10 @@ impl Drop for IoUring {
     fn drop(&mut self) {
         // A thread to which the ring does not belong can do nothing; the kernel then does it when the ring is closed.
         while self.watched.stop_all() && self.watched.cancel(&mut self.ring).is_ok() {
-            while self.ring.look().is_ok() && self.ring.has_more() {
+            let mut left = self.watched.rows();
+            while left > 0 && self.ring.look().is_ok() && self.ring.may_have_more() {
                 self.ring.take(|_| true);
+                left -= 1;
             }
         }
     }

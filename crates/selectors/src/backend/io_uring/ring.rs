@@ -238,8 +238,15 @@ impl Ring {
         !self.queues.submission().is_empty()
     }
 
-    /// Whether the kernel has more answers than it has posted: it looks at some twenty wake-ups per call.
-    pub(super) fn has_more(&mut self) -> bool {
+    /// Looks again if the kernel has more answers than it has posted, and says whether there are some now.
+    pub(super) fn finds_more(&mut self) -> bool {
+        self.may_have_more() && self.look().is_ok() && self.has_answers()
+    }
+
+    /// Whether the kernel may have more answers than it has posted: it looks at some twenty wake-ups per call. It also
+    /// says so for a while after a wake-up that it has looked at already: the flag is raised by whoever wakes, after the
+    /// wake-up is there to be looked at.
+    pub(super) fn may_have_more(&mut self) -> bool {
         let submission = self.queues.submission();
         submission.taskrun() || submission.cq_overflow()
     }

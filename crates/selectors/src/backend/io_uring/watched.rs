@@ -79,6 +79,11 @@ impl Watched {
             .filter(|row| row.generation == key.generation())
     }
 
+    /// How many rows there are: the most sources there were at once.
+    pub(super) fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
     /// Watches a source from the next wait on.
     pub(super) fn add(
         &mut self,
