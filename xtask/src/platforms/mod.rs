@@ -90,25 +90,31 @@ pub(crate) fn run(wanted: &[&str]) -> Outcome {
 fn examine(toolchain: &Toolchain, target: &'static str, ambition: Ambition) -> Row {
     let mut row = Row {
         target,
-        checked: String::new(),
+        checked: "–".into(),
         linked: "–".into(),
         ran: "–".into(),
     };
-    let checked = programs::run(toolchain.cargo("check", target).args(["--lib", "--tests"]));
-    row.checked = said(checked.map(|()| "yes".into()));
     match ambition {
         Check => {}
         LinkWithZig => row.linked = said(toolchain.link_with_zig(target)),
-        RunUnderQemu => {
-            row.ran = said(run_under_qemu(toolchain, target));
-            row.linked = linked_if_it_ran(&row.ran);
-        }
-        RunUnderWine => {
-            row.ran = said(wine::run(toolchain, target));
-            row.linked = linked_if_it_ran(&row.ran);
-        }
+        RunUnderQemu => row.ran = said(run_under_qemu(toolchain, target)),
+        RunUnderWine => row.ran = said(wine::run(toolchain, target)),
     }
+    // What was linked was checked before, and what ran was linked.
+    if is_good(&row.ran) {
+        row.linked = YES.into();
+    }
+    row.checked = if is_good(&row.linked) {
+        YES.into()
+    } else {
+        let checked = programs::run(toolchain.cargo("check", target).args(["--lib", "--tests"]));
+        said(checked.map(|()| YES.into()))
+    };
     row
+}
+
+fn is_good(cell: &str) -> bool {
+    cell != "–" && cell != FAILED && !cell.starts_with(SKIPPED)
 }
 
 /// What came of a step, for the table: what it found, why it was skipped, or that it failed.
@@ -122,14 +128,10 @@ fn said(result: Result<String, String>) -> String {
     })
 }
 
+const YES: &str = "yes";
 const FAILED: &str = "FAILED";
 /// How the reason begins why something could not be tried.
 const SKIPPED: &str = "skipped: ";
-
-fn linked_if_it_ran(ran: &str) -> String {
-    let linked = ran != FAILED && !ran.starts_with(SKIPPED);
-    if linked { "yes" } else { "–" }.into()
-}
 
 impl Row {
     fn failed(&self) -> bool {

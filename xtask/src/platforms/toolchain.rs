@@ -1,6 +1,6 @@
 //! Debian's Rust with the standard library's sources, and what else has to be installed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{SKIPPED, exists};
@@ -91,8 +91,7 @@ impl Toolchain {
         let mut command = self.command(&programs.join("cargo-zigbuild").to_string_lossy());
         command
             .env("PATH", path)
-            // The one that Python installed, by the name that it has there.
-            .env("CARGO_ZIGBUILD_ZIG_COMMAND", "python-zig")
+            .env("CARGO_ZIGBUILD_ZIG_PATH", zig_in(&environment)?)
             .args([
                 "zigbuild",
                 "--quiet",
@@ -106,6 +105,18 @@ impl Toolchain {
         run(&mut command)?;
         Ok("yes, with zig".into())
     }
+}
+
+/// The zig that Python installed: `lib/python3.…/site-packages/ziglang/zig`.
+fn zig_in(environment: &Path) -> Result<PathBuf, String> {
+    let versions = std::fs::read_dir(environment.join("lib"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    versions
+        .map(|version| version.path().join("site-packages/ziglang/zig"))
+        .find(|zig| zig.exists())
+        .ok_or_else(|| format!("there is no zig in {}", environment.display()))
 }
 
 /// Has the packages installed if the program is not there.
