@@ -161,7 +161,8 @@ impl RawSelector {
         }
     }
 
-    /// Stops watching a descriptor. After this it may be closed, even while another thread waits.
+    /// Stops watching a descriptor. After this it may be closed, even while another thread waits. A mechanism that holds
+    /// the file itself then lets go of it as soon as the waiting thread has taken the change up.
     ///
     /// # Errors
     ///

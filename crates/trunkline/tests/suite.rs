@@ -6,9 +6,11 @@ mod cases;
 mod every_operation;
 #[path = "suite/pair.rs"]
 mod pair;
+#[path = "suite/stopping.rs"]
+mod stopping;
 
 macro_rules! suite {
-    ($($name:ident $(if $works:expr)? => $network:expr;)*) => { $(
+    ($($name:ident $(if $works:expr)? => $network:expr, $apart:expr;)*) => { $(
         mod $name {
             suite!(@cases ($($works)?) $network;
                 echo_in_order
@@ -27,9 +29,27 @@ macro_rules! suite {
                 broadcast_reaches_everybody
                 r1_an_id_never_names_a_later_connection
                 connect_refused_is_told_apart
-                w2_stop_before_run_is_not_forgotten
+                close_before_it_is_made_follows_what_was_queued
                 w1_messages_of_other_threads_all_arrive
             );
+
+            #[test]
+            fn a2_resets_in_the_backlog_end_nothing() {
+                suite!(@skip_unless $($works)?);
+                crate::cases::a2_resets_in_the_backlog_end_nothing($apart);
+            }
+
+            #[test]
+            fn w2_stop_before_run_is_not_forgotten() {
+                suite!(@skip_unless $($works)?);
+                crate::stopping::w2_stop_before_run_is_not_forgotten($network);
+            }
+
+            #[test]
+            fn a7_drain_answers_every_request_it_took() {
+                suite!(@skip_unless $($works)?);
+                crate::stopping::a7_drain_answers_every_request_it_took($apart);
+            }
 
             #[test]
             fn a11_every_operation_from_every_callback() {
@@ -56,6 +76,9 @@ macro_rules! suite {
     )* };
 }
 
+use std::time::Duration;
+
+use pair::Apart;
 use trunkline::network::kernel::Kernel;
 use trunkline::network::simulated::{Config, Simulated, World};
 use trunkline::{Mechanism, Trigger};
@@ -74,32 +97,56 @@ fn io_uring_works_here() -> bool {
     false
 }
 
-fn simulated(trigger: Trigger) -> Simulated {
+fn kernels(mechanism: Mechanism) -> Apart<Kernel, impl FnMut()> {
+    Apart {
+        server: kernel(mechanism),
+        client: kernel(mechanism),
+        pass: std::thread::yield_now,
+    }
+}
+
+fn world(trigger: Trigger) -> World {
     World::new(Config {
         trigger,
         ..Config::calm(7)
     })
-    .network()
+}
+
+fn simulated(trigger: Trigger) -> Simulated {
+    world(trigger).network()
+}
+
+fn simulated_apart(trigger: Trigger) -> Apart<Simulated, impl FnMut()> {
+    let world = world(trigger);
+    Apart {
+        server: world.network(),
+        client: world.network(),
+        pass: move || {
+            // With nothing on its way, only deadlines are waited for.
+            if !world.advance_to_next() {
+                world.advance(Duration::from_millis(1));
+            }
+        },
+    }
 }
 
 suite! {
-    epoll => crate::kernel(trunkline::Mechanism::Epoll);
-    io_uring if crate::io_uring_works_here() => crate::kernel(trunkline::Mechanism::IoUring);
-    poll => crate::kernel(trunkline::Mechanism::Poll);
-    select => crate::kernel(trunkline::Mechanism::Select);
-    simulated_level => crate::simulated(trunkline::Trigger::Level);
-    simulated_edge => crate::simulated(trunkline::Trigger::Edge);
+    epoll => crate::kernel(trunkline::Mechanism::Epoll), crate::kernels(trunkline::Mechanism::Epoll);
+    io_uring if crate::io_uring_works_here() => crate::kernel(trunkline::Mechanism::IoUring), crate::kernels(trunkline::Mechanism::IoUring);
+    poll => crate::kernel(trunkline::Mechanism::Poll), crate::kernels(trunkline::Mechanism::Poll);
+    select => crate::kernel(trunkline::Mechanism::Select), crate::kernels(trunkline::Mechanism::Select);
+    simulated_level => crate::simulated(trunkline::Trigger::Level), crate::simulated_apart(trunkline::Trigger::Level);
+    simulated_edge => crate::simulated(trunkline::Trigger::Edge), crate::simulated_apart(trunkline::Trigger::Edge);
 }
 
-/// Both ends are in the draining loop: the clients' end has nothing under way while the answer is on a slow
-/// way. The kernel's loopback has no such delay; the simulation drains with peers of its own.
+/// Where nothing is ever long on its way, as on the kernel's loopback, every connection that was made is answered.
 mod drain {
     macro_rules! a7_drain_answers_what_was_asked {
         ($($name:ident $(if $works:expr)? => $mechanism:ident;)*) => { $(
             #[test]
             fn $name() {
                 suite!(@skip_unless $($works)?);
-                crate::cases::a7_drain_answers_what_was_asked(crate::kernel(trunkline::Mechanism::$mechanism));
+                crate::stopping::a7_drain_answers_what_was_asked(crate::kernel(trunkline::Mechanism::$mechanism));
             }
         )* };
     }

@@ -5,18 +5,18 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use trunkline::network::Network;
-use trunkline::{Cause, ErrorKind, EventLoop, Flow, Options, Overflow, Role, Sent};
+use trunkline::{Cause, ErrorKind, EventLoop, Flow, Io, Options, Overflow, Role, Sent};
 
-use super::pair::{Happening, Pair, converse, finish, is_finished, options};
+use super::pair::{Apart, Happening, Pair, converse, converse_apart, finish, is_finished, options};
 
-const SERVER: Option<Role> = Some(Role::Accepted);
-const CLIENT: Option<Role> = Some(Role::Connected);
+pub(crate) const SERVER: Option<Role> = Some(Role::Accepted);
+pub(crate) const CLIENT: Option<Role> = Some(Role::Connected);
 
-fn counter() -> Rc<Cell<usize>> {
+pub(crate) fn counter() -> Rc<Cell<usize>> {
     Rc::new(Cell::new(0))
 }
 
-fn bump(counter: &Cell<usize>) -> usize {
+pub(crate) fn bump(counter: &Cell<usize>) -> usize {
     counter.set(counter.get() + 1);
     counter.get()
 }
@@ -505,49 +505,32 @@ pub(crate) fn connect_refused_is_told_apart<N: Network>(network: N) {
     );
 }
 
-pub(crate) fn a7_drain_answers_what_was_asked<N: Network>(network: N) {
-    const CLIENTS: usize = 10;
-    let answered = counter();
-    let seen = Rc::clone(&answered);
-    let mut asked = 0;
-    let stats = converse(
-        network,
-        Options {
-            until_idle: false,
-            ..options()
-        },
-        CLIENTS,
-        move |role, io, happening| {
-            match (role, happening) {
-                (CLIENT, Happening::Open) => {
-                    let _ = io.send(b"question");
-                }
-                (SERVER, Happening::Frame(_)) => {
-                    asked += 1;
-                    let _ = io.send(b"answer");
-                    if asked == CLIENTS / 2 {
-                        io.stop();
-                    }
-                }
-                (CLIENT, Happening::Frame(_)) => drop(bump(&seen)),
-                (_, Happening::End) => io.close(),
-                _ => {}
+pub(crate) fn close_before_it_is_made_follows_what_was_queued<N: Network>(network: N) {
+    let heard = Rc::new(RefCell::new(Vec::new()));
+    let hearing = Rc::clone(&heard);
+    let mut address = None;
+    converse(network, options(), 1, move |role, io, happening| {
+        match (role, happening) {
+            (CLIENT, Happening::Open) if address.is_none() => {
+                address = io.peer();
+                let hasty = io.connect(address.unwrap());
+                assert_eq!(io.send_to(hasty, b"fire and forget"), Sent::Queued);
+                io.close_connection(hasty);
+                assert_eq!(io.send_to(hasty, b"too late"), Sent::Gone);
+                io.close();
             }
-            Flow::Continue
-        },
-    );
-    assert_eq!(answered.get() as u64, stats.connected);
-    assert!(answered.get() >= CLIENTS / 2);
-}
-
-pub(crate) fn w2_stop_before_run_is_not_forgotten<N: Network>(network: N) {
-    let play = |_: Option<Role>, _: &mut trunkline::Io<'_, Pair>, _: Happening<'_>| Flow::Continue;
-    let mut pair = EventLoop::over(network, Pair::new(play), Options::default());
-    pair.listen("127.0.0.1:0".parse().unwrap()).unwrap();
-    let remote = pair.remote();
-    remote.stop();
-    finish(pair);
-    assert_eq!(remote.post(1), Err(1), "the loop has ended");
+            (SERVER, Happening::Frame(frame)) => {
+                hearing.borrow_mut().push(frame.to_vec());
+                io.stop_listening();
+            }
+            (_, Happening::End) => io.close(),
+            (_, Happening::Closed(closed)) => assert!(is_finished(closed), "{closed:?}"),
+            (None, Happening::ConnectFailed(error)) => panic!("{error}"),
+            _ => {}
+        }
+        Flow::Continue
+    });
+    assert_eq!(*heard.borrow(), [b"fire and forget"]);
 }
 
 pub(crate) fn w1_messages_of_other_threads_all_arrive<N: Network>(network: N) {
@@ -576,4 +559,45 @@ pub(crate) fn w1_messages_of_other_threads_all_arrive<N: Network>(network: N) {
         finish(pair);
     });
     assert_eq!(sum.get(), 4 * u64::from(EACH) * u64::from(EACH + 1) / 2);
+}
+
+/// Every other client is gone, with a reset, before the server has accepted any.
+pub(crate) fn a2_resets_in_the_backlog_end_nothing<N: Network, P: FnMut()>(apart: Apart<N, P>) {
+    const CLIENTS: usize = 10;
+    let answered = counter();
+    let (asked, heard) = (counter(), Rc::clone(&answered));
+    let mut opened = 0;
+    let serve = move |_: Option<Role>, io: &mut Io<'_, Pair>, happening: Happening<'_>| {
+        match happening {
+            Happening::Frame(_) => {
+                let _ = io.send(b"answer");
+                if bump(&asked) == CLIENTS / 2 {
+                    io.stop();
+                }
+            }
+            Happening::End => io.close(),
+            _ => {}
+        }
+        Flow::Continue
+    };
+    let ask = move |_: Option<Role>, io: &mut Io<'_, Pair>, happening: Happening<'_>| {
+        match happening {
+            Happening::Open if opened % 2 == 0 => {
+                opened += 1;
+                io.abort();
+            }
+            Happening::Open => {
+                opened += 1;
+                let _ = io.send(b"question");
+            }
+            Happening::Frame(_) => {
+                bump(&heard);
+            }
+            Happening::End => io.close(),
+            _ => {}
+        }
+        Flow::Continue
+    };
+    let (server, _) = converse_apart(apart, options(), CLIENTS, serve, ask);
+    assert_eq!(answered.get(), CLIENTS / 2, "{server:?}");
 }

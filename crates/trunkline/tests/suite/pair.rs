@@ -125,6 +125,49 @@ pub(crate) fn converse<N: Network>(
     finish(pair)
 }
 
+/// Two networks that reach each other, and how to let time pass between their turns.
+pub(crate) struct Apart<N, P> {
+    pub(crate) server: N,
+    pub(crate) client: N,
+    pub(crate) pass: P,
+}
+
+/// As `converse`, with each end in a loop of its own. Says what the two loops counted, the server's first.
+pub(crate) fn converse_apart<N: Network, P: FnMut()>(
+    mut apart: Apart<N, P>,
+    options: Options,
+    clients: usize,
+    serve: impl FnMut(Option<Role>, &mut Io<'_, Pair>, Happening<'_>) -> Flow + 'static,
+    ask: impl FnMut(Option<Role>, &mut Io<'_, Pair>, Happening<'_>) -> Flow + 'static,
+) -> (Stats, Stats) {
+    let mut client = EventLoop::over(apart.client, Pair::new(ask), options.clone());
+    let mut server = EventLoop::over(apart.server, Pair::new(serve), options);
+    let address = server
+        .listen("127.0.0.1:0".parse::<SocketAddr>().unwrap())
+        .unwrap();
+    for _ in 0..clients {
+        client.connect(address);
+    }
+    let patience = Instant::now() + Duration::from_secs(60);
+    loop {
+        let serving = server.turn(Some(Duration::ZERO)).unwrap();
+        let asking = client.turn(Some(Duration::ZERO)).unwrap();
+        if !serving && !asking {
+            break;
+        }
+        assert!(
+            Instant::now() < patience,
+            "the conversation does not end: {:?} {:?}",
+            server.stats(),
+            client.stats()
+        );
+        (apart.pass)();
+    }
+    check_lives(server.handler());
+    check_lives(client.handler());
+    (server.stats(), client.stats())
+}
+
 /// Turns until the loop ends, and checks the lives of its connections.
 pub(crate) fn finish<N: Network>(mut pair: EventLoop<Pair, N>) -> Stats {
     let patience = Instant::now() + Duration::from_secs(60);
@@ -135,10 +178,14 @@ pub(crate) fn finish<N: Network>(mut pair: EventLoop<Pair, N>) -> Stats {
             pair.stats()
         );
     }
-    for (id, life) in &pair.handler().lives {
+    check_lives(pair.handler());
+    pair.stats()
+}
+
+fn check_lives(pair: &Pair) {
+    for (id, life) in &pair.lives {
         assert_eq!(*life, (1, 1), "connection {id}: (opened, closed)");
     }
-    pair.stats()
 }
 
 pub(crate) fn is_finished(closed: &Closed) -> bool {
