@@ -41,7 +41,18 @@ Services:
 Examples:
   trunkline serve
   trunkline serve echo :7000 rooms :7001 :7002
-  trunkline serve --mechanism poll ack 0.0.0.0:7000")]
+  trunkline serve --mechanism poll ack 0.0.0.0:7000
+  trunkline serve ack :7000 --frame length:u32 --frame-limit 1MiB
+
+Framings:
+  none             no messages, only bytes as they come
+  lines            ended by LF or CRLF, written with LF; lines:lf and lines:crlf are strict
+  eom:MARK         ended by any bytes; \\n \\r \\t \\0 \\\\ and \\x1f stand for one byte each
+  length:u32       a number before each: u8, u16, u24, u32, u64 or varint; :little for the other byte order, :self
+                   when the number counts itself
+  fixed:BYTES      all of one size
+  netstring        5:hello,
+  cobs             ended by a zero byte, which is encoded where a message holds it")]
 pub(crate) struct ServeArguments {
     /// A service, or an address: host:port, or :port for 127.0.0.1. Port 0 takes a free one.
     #[arg(value_name = "SERVICE|ADDRESS")]
@@ -54,6 +65,15 @@ pub(crate) struct ServeArguments {
     /// Connections open at once in each service, such as 500 or 10k; further clients wait until there is room.
     #[arg(long, value_name = "NUMBER", value_parser = count, allow_negative_numbers = true)]
     pub(crate) max_connections: Option<usize>,
+
+    /// Where a message ends: none, lines, lines:crlf, eom:MARK, length:u32, fixed:BYTES, netstring or cobs (none for echo and discard,
+    /// lines for the others, unless given).
+    #[arg(long, value_name = "FRAMING")]
+    pub(crate) frame: Option<String>,
+
+    /// The most bytes that a received message may have, such as 500, 10k or 64KiB.
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64KiB", allow_negative_numbers = true)]
+    pub(crate) frame_limit: usize,
 
     /// Say on standard error when a connection opens and how it ends.
     #[arg(short, long)]
@@ -68,7 +88,11 @@ pub(crate) struct ServeArguments {
 #[command(after_help = "\
 Examples:
   printf 'hello\\n' | trunkline connect :10001
-  trunkline connect localhost:7001 localhost:7002")]
+  trunkline connect localhost:7001 localhost:7002
+  printf 'hello\\n' | trunkline connect :7000 --frame length:u32
+
+With --frame each line of standard input is a message, and each message that comes is shown as a line.
+`trunkline serve --help` lists the framings.")]
 pub(crate) struct ConnectArguments {
     /// host:port, or :port for 127.0.0.1.
     #[arg(value_name = "ADDRESS", required = true)]
@@ -77,6 +101,14 @@ pub(crate) struct ConnectArguments {
     /// How to ask the system which connections are ready: epoll, `io_uring`, poll or select (the best one unless given).
     #[arg(long, value_name = "NAME")]
     pub(crate) mechanism: Option<String>,
+
+    /// Where a message ends: none, lines, lines:crlf, eom:MARK, length:u32, fixed:BYTES, netstring or cobs.
+    #[arg(long, value_name = "FRAMING")]
+    pub(crate) frame: Option<String>,
+
+    /// The most bytes that a received message may have, such as 500, 10k or 64KiB.
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64KiB", allow_negative_numbers = true)]
+    pub(crate) frame_limit: usize,
 }
 
 impl Arguments {
@@ -139,6 +171,29 @@ fn count(text: &str) -> Result<usize, String> {
         .ok_or_else(|| EXPECTED.to_owned())
 }
 
+/// A number of bytes, perhaps with a unit behind it.
+fn size(text: &str) -> Result<usize, String> {
+    const EXPECTED: &str = "expected a number of bytes from 1, such as 500, 10k, 64KiB or 1MiB";
+    let lower = text.to_ascii_lowercase();
+    let units = [
+        ("kib", 1 << 10),
+        ("mib", 1 << 20),
+        ("gib", 1 << 30),
+        ("k", 1_000),
+        ("m", 1_000_000),
+        ("b", 1),
+    ];
+    let unit = units
+        .iter()
+        .find_map(|&(name, bytes)| Some((lower.strip_suffix(name)?, bytes)));
+    let (digits, unit) = unit.unwrap_or((&lower, 1));
+    let number: usize = digits.parse().map_err(|_| EXPECTED)?;
+    number
+        .checked_mul(unit)
+        .filter(|&bytes| bytes > 0)
+        .ok_or_else(|| EXPECTED.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +220,31 @@ mod tests {
             "99999999999999999k",
         ] {
             assert!(count(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, bytes) in [
+            ("500", 500),
+            ("10k", 10_000),
+            ("64KiB", 65_536),
+            ("1mib", 1 << 20),
+            ("1b", 1),
+        ] {
+            assert_eq!(size(text), Ok(bytes));
+        }
+        for wrong in [
+            "",
+            "KiB",
+            "0",
+            "-1",
+            "1.5k",
+            "1x",
+            "99999999999999999999",
+            "99999999999999GiB",
+        ] {
+            assert!(size(wrong).is_err(), "{wrong}");
         }
     }
 }

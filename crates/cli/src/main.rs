@@ -14,6 +14,7 @@ mod connect;
 mod descriptors;
 mod ending;
 mod failure;
+mod framing;
 mod mechanism;
 mod serve;
 mod services;

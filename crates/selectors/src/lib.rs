@@ -84,7 +84,13 @@ mod readiness;
 mod registering;
 mod selector;
 mod slab;
+mod wake;
 mod waker;
+
+/// What the waker is made of, by a name under which its test puts loom's.
+mod sync {
+    pub(crate) use std::sync::atomic::{AtomicBool, Ordering};
+}
 
 pub use backend::AsSource;
 pub use capabilities::{Capabilities, Support};

@@ -53,7 +53,8 @@ use std::io;
 use std::time::Duration;
 
 use self::table::Table;
-use crate::backend::{self, BATCH, Descriptor, Entries, Native, WAKER};
+pub use crate::backend::Descriptor;
+use crate::backend::{self, BATCH, Entries, Native, WAKER};
 use crate::capabilities::Capabilities;
 use crate::deadline::Deadline;
 use crate::interest::{Interest, Trigger};

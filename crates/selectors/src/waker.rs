@@ -3,9 +3,9 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::backend::{Borrowed, Signal};
+use crate::wake::Wake;
 
 /// Ends a selector's wait from any thread: the one under way, or else the next one.
 ///
@@ -29,29 +29,20 @@ use crate::backend::{Borrowed, Signal};
 /// ```
 #[derive(Clone)]
 pub struct Waker {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    /// A wake is on its way or not yet taken: the next one needs no system call.
-    pending: AtomicBool,
-    signal: Signal,
+    wake: Arc<Wake>,
 }
 
 impl Waker {
     pub(crate) fn new() -> io::Result<Waker> {
-        let shared = Shared {
-            pending: AtomicBool::new(false),
-            signal: Signal::new()?,
-        };
+        let wake = Wake::new(Signal::new()?);
         Ok(Waker {
-            shared: Arc::new(shared),
+            wake: Arc::new(wake),
         })
     }
 
     /// What the mechanism watches for input.
     pub(crate) fn descriptor(&self) -> Borrowed<'_> {
-        self.shared.signal.descriptor()
+        self.wake.signal().descriptor()
     }
 
     /// Ends the wait.
@@ -60,37 +51,23 @@ impl Waker {
     ///
     /// Only what the system refuses for reasons of its own; none is known for a selector that is alive.
     pub fn wake(&self) -> io::Result<()> {
-        if self.shared.pending.swap(true, Ordering::AcqRel) {
-            return Ok(());
-        }
-        let raised = self.shared.signal.raise();
-        if raised.is_err() {
-            self.shared.pending.store(false, Ordering::Release);
-        }
-        raised
+        self.wake.send()
     }
 
-    /// Whether a wake may have come: false means that the signal is not raised either, because it is raised only
-    /// after the flag is set, and the flag is cleared only after the signal is.
+    /// Whether a wake may have come.
     #[inline]
     pub(crate) fn is_pending(&self) -> bool {
-        self.shared.pending.load(Ordering::Acquire)
+        self.wake.is_pending()
     }
 
     /// Ends the wait without a wake, for those who watch the signal whether a wake is pending or not.
     pub(crate) fn nudge(&self) -> io::Result<()> {
-        self.shared.signal.raise()
+        self.wake.signal().raise()
     }
 
     /// Takes the wake, once the mechanism has seen the signal; says whether there was one, and not just a nudge.
-    ///
-    /// The signal goes first, then the flag. A wake between the two finds the flag set and stays silent; it counts
-    /// as part of this one, which has not been reported yet. The other way round it would raise the signal,
-    /// lose it to our clearing, and leave the flag set: silent for ever.
     pub(crate) fn take(&self) -> bool {
-        self.shared.signal.clear();
-        // A swap and not a store: it reads what a silent waker wrote, and so sees all that came before that.
-        self.shared.pending.swap(false, Ordering::AcqRel)
+        self.wake.take()
     }
 }
 

@@ -28,6 +28,8 @@ macro_rules! settings {
                 "Between `stop` and the end of the loop at the latest.");
             crate::builder::setting!(connect_timeout: std::time::Duration, connect_timeout,
                 "Until a connection of ours is made at the latest.");
+            crate::builder::setting!(attempt_delay: std::time::Duration, attempt_delay,
+                "How long one address of a name may leave us waiting before the next one is tried as well.");
             crate::builder::setting!(accept_budget: usize, accept_budget, "Connections accepted per listener and turn.");
             crate::builder::setting!(read_budget: usize, read_budget_bytes, "Bytes read per connection and turn.");
             crate::builder::setting!(frame_budget: usize, frame_budget, "Frames handed over per connection and turn.");

@@ -5,7 +5,7 @@ use crate::handler::Handler;
 use crate::net::{self, Error};
 use crate::network::kernel::Kernel;
 use crate::options::Options;
-use crate::server::{first, kernel};
+use crate::server::kernel;
 
 /// Builds the loop of a client: as many connections as asked for, all under one handler, on one thread. The
 /// loop ends by itself when none is left.
@@ -40,7 +40,8 @@ impl<H: Handler> Client<H> {
         }
     }
 
-    /// Also connects to `address`: `host:port`, or `:port` for 127.0.0.1. Naming it twice makes two connections.
+    /// Also connects to `address`: `host:port`, or `:port` for 127.0.0.1. Naming it twice makes two connections. Where
+    /// a host has several addresses, the first to answer is taken ([`Io::connect_any`](crate::Io::connect_any)).
     #[must_use]
     #[expect(
         clippy::needless_pass_by_value,
@@ -58,7 +59,7 @@ impl<H: Handler> Client<H> {
     pub fn start(self) -> Result<EventLoop<H, Kernel>, Error> {
         let mut client = EventLoop::over(kernel(&self.options)?, self.handler, self.options);
         for address in &self.addresses {
-            client.connect(first(net::resolve(address)?, address)?);
+            client.connect_any(&net::resolve(address)?);
         }
         Ok(client)
     }

@@ -6,7 +6,7 @@
 //! connection first pulls the cork: the bytes move to the connection's own queue, and from then on everything goes the
 //! long way.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ use crate::connection::{Connection, Facts, Phase, Role};
 use crate::handler::Cause;
 use crate::io::{ConnectionId, Sent};
 use crate::mutant::{Mutant, planted};
+use crate::net::interleaved;
 use crate::network::Reading;
 use crate::options::{Options, Overflow, Stats};
 use crate::timer::Timers;
@@ -28,6 +29,7 @@ pub(crate) enum Due {
     User { id: ConnectionId, token: u64 },
     Linger(ConnectionId),
     Connect(ConnectionId),
+    NextAttempt(ConnectionId),
     RetryAccept,
     Drain,
 }
@@ -39,6 +41,14 @@ pub(crate) enum Stopping {
     Asked,
     Draining,
     Killed,
+}
+
+/// A connection of ours whose socket is still to be made.
+#[derive(Debug)]
+pub(crate) struct ToConnect {
+    pub(crate) id: ConnectionId,
+    /// Any of these will do, the first ones rather.
+    pub(crate) addresses: Vec<SocketAddr>,
 }
 
 /// Everything callbacks may change: queues and timers, but neither sockets nor the handler.
@@ -55,7 +65,7 @@ pub(crate) struct Core<C> {
     /// Connections that a callback has changed; the loop looks after them before it waits again.
     pub(crate) touched: Vec<ConnectionId>,
     /// Connections of ours whose sockets are still to be made.
-    pub(crate) to_connect: Vec<ConnectionId>,
+    pub(crate) to_connect: Vec<ToConnect>,
     pub(crate) close_listeners: bool,
     pub(crate) stopping: Stopping,
     /// Something was asked of the loop as a whole: to connect, to close listeners, to stop.
@@ -129,12 +139,14 @@ impl<C> Core<C> {
         self.clock.take() + delay.clamp(Duration::from_nanos(1), FAR)
     }
 
-    pub(crate) fn start_connect(&mut self, address: SocketAddr) -> ConnectionId {
-        let id = ConnectionId(
-            self.connections
-                .insert(Connection::new(address, Role::Connected)),
-        );
-        self.to_connect.push(id);
+    pub(crate) fn start_connect(&mut self, addresses: &[SocketAddr]) -> ConnectionId {
+        let addresses = interleaved(addresses);
+        // Where it leads is known once it is made.
+        let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let peer = addresses.first().copied().unwrap_or(unknown);
+        let connection = Connection::new(peer, Role::Connected);
+        let id = ConnectionId(self.connections.insert(connection));
+        self.to_connect.push(ToConnect { id, addresses });
         self.asked = true;
         id
     }

@@ -202,7 +202,17 @@ impl<H: Handler> Io<'_, H> {
     /// Begins to connect to `address`. [`Handler::open`] is called when it is made, or
     /// [`Handler::connect_failed`]; messages may be queued on the id at once.
     pub fn connect(&mut self, address: SocketAddr) -> ConnectionId {
-        self.core.start_connect(address)
+        self.core.start_connect(&[address])
+    }
+
+    /// Begins to connect to whichever of `addresses` answers first, as "happy eyeballs" do (RFC 8305): a name may
+    /// stand for several, such as an IPv6 and an IPv4 address, and one of them may lead nowhere. They are tried in
+    /// their order, the two families by turns; each next one when the one before has failed, or has not answered
+    /// within [`Options::attempt_delay`](crate::Options::attempt_delay). The first connection that is made is kept and the
+    /// other attempts are given up. From outside it is one connection: one id, one call of
+    /// [`Handler::open`] or [`Handler::connect_failed`], one deadline.
+    pub fn connect_any(&mut self, addresses: &[SocketAddr]) -> ConnectionId {
+        self.core.start_connect(addresses)
     }
 
     /// Stops listening; connections go on.

@@ -17,20 +17,26 @@ mod mutant;
 pub mod net;
 pub mod network;
 mod options;
+mod queue;
 mod remote;
 mod server;
 #[cfg(test)]
 mod simulation;
+pub mod text;
 mod timer;
 
 pub use client::Client;
-pub use codec::{Chunks, Codec, Decoded, Delimiter, FrameError, LineEnding, Lines};
+pub use codec::{
+    ByteOrder, Chunks, Cobs, Codec, Decoded, Delimiter, FixedSize, FrameError, LengthPrefix,
+    LineEnding, Lines, Netstring, Prefix, Text, Unfinished,
+};
 pub use connection::Role;
 pub use event_loop::EventLoop;
 pub use handler::{Cause, Closed, Flow, Frame, Handler, Message};
 pub use io::{ConnectionId, Io, Sent};
 pub use net::{Error, ErrorKind, Operation, resolve};
 pub use options::{Options, Overflow, Stats, WhenFull};
+pub use queue::{Full, Queue, WhenOver};
 pub use remote::Remote;
 pub use server::Server;
 pub use timer::TimerId;

@@ -48,6 +48,9 @@ pub struct Options {
     pub drain: Duration,
     /// Until a connection of ours is made at the latest.
     pub connect_timeout: Duration,
+    /// How long one address may leave us waiting before the next one is tried as well, where a connection of ours has
+    /// several to choose from.
+    pub attempt_delay: Duration,
     /// Connections accepted per listener and turn.
     pub accept_budget: usize,
     /// Bytes read per connection and turn.
@@ -74,6 +77,8 @@ impl Default for Options {
             linger: Duration::from_secs(10),
             drain: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
+            // As RFC 8305 recommends.
+            attempt_delay: Duration::from_millis(250),
             accept_budget: 128,
             read_budget_bytes: 256 * 1024,
             frame_budget: 1024,

@@ -132,7 +132,8 @@ fn simulated_apart(trigger: Trigger) -> Apart<Simulated, impl FnMut()> {
 
 suite! {
     epoll => crate::kernel(trunkline::Mechanism::Epoll), crate::kernels(trunkline::Mechanism::Epoll);
-    io_uring if crate::io_uring_works_here() => crate::kernel(trunkline::Mechanism::IoUring), crate::kernels(trunkline::Mechanism::IoUring);
+    io_uring if crate::io_uring_works_here()
+        => crate::kernel(trunkline::Mechanism::IoUring), crate::kernels(trunkline::Mechanism::IoUring);
     poll => crate::kernel(trunkline::Mechanism::Poll), crate::kernels(trunkline::Mechanism::Poll);
     select => crate::kernel(trunkline::Mechanism::Select), crate::kernels(trunkline::Mechanism::Select);
     simulated_level => crate::simulated(trunkline::Trigger::Level), crate::simulated_apart(trunkline::Trigger::Level);

@@ -14,8 +14,10 @@ use std::env;
 use std::error::Error;
 use std::io::{ErrorKind, Read};
 use std::net::TcpListener;
+use std::time::Instant;
 
-use trunkline_examples::{Queue, Socket};
+use trunkline::Queue;
+use trunkline_examples::Socket;
 use trunkline_selectors::{Interest, Key, Readiness, Selector};
 
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -111,7 +113,9 @@ impl Server {
         if readiness.is_readable() {
             match (&*stream).read(&mut self.buffer) {
                 Ok(0) => return None,
-                Ok(count) => queue.push(self.buffer[..count].to_vec()).ok()?,
+                Ok(count) => queue
+                    .push(self.buffer[..count].to_vec(), Instant::now())
+                    .ok()?,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(_) => return None,
             }

@@ -10,8 +10,10 @@ use std::env;
 use std::error::Error;
 use std::io::{ErrorKind, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Instant;
 
-use trunkline_examples::{Queue, Socket};
+use trunkline::Queue;
+use trunkline_examples::Socket;
 use trunkline_selectors::{Interest, Key, Mechanism, Readiness, Selector};
 
 const BUFFER_BYTES: usize = 4096;
@@ -147,7 +149,7 @@ fn read(mut stream: &TcpStream, queue: &mut Queue) -> Input {
     let mut buffer = [0; BUFFER_BYTES];
     match stream.read(&mut buffer) {
         Ok(0) => Input::Ended,
-        Ok(count) => match queue.push(buffer[..count].to_vec()) {
+        Ok(count) => match queue.push(buffer[..count].to_vec(), Instant::now()) {
             Ok(()) => Input::Open,
             Err(_full) => Input::Failed,
         },

@@ -12,9 +12,10 @@ use std::env;
 use std::error::Error;
 use std::io::{self, ErrorKind, Read};
 use std::net::{TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use trunkline_examples::{Queue, Socket};
+use trunkline::Queue;
+use trunkline_examples::Socket;
 use trunkline_selectors::{Event, Interest, Key, Mechanism, Selector};
 
 const READING: Interest = Interest::READ.with(Interest::PRIORITY);
@@ -102,7 +103,7 @@ fn serve(selector: &mut Selector<Socket, Queue>, event: Event) -> Result<(), Box
         let mut buffer = [0; BUFFER_BYTES];
         match (&*stream).read(&mut buffer) {
             Ok(0) => return Err("end of stream".into()),
-            Ok(count) => queue.push(buffer[..count].to_vec())?,
+            Ok(count) => queue.push(buffer[..count].to_vec(), Instant::now())?,
             // Ready is a hint: perhaps it was true a moment ago.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => return Err(error.into()),

@@ -8,7 +8,6 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
 
 use program::{DEADLINE, Program};
-use trunkline_examples::{Full, Queue};
 
 fn connect(server: &Program) -> TcpStream {
     let stream = TcpStream::connect(server.address()).expect("the server listens");
@@ -95,6 +94,29 @@ fn s2_the_simple_server_greets_reads_once_and_closes() {
         said.contains(": hello\n") && said.contains(" said nothing\n"),
         "{said}"
     );
+}
+
+#[test]
+fn s3_the_three_modes_say_which_they_are() {
+    let server = Program::serve("answering", &["echo", "1"]);
+    let said = Program::run("modes", &[server.address(), "50"], "").end();
+    let lines: Vec<&str> = said.lines().collect();
+    let [non_blocking, timeout, blocking] = lines[..] else {
+        panic!("{said}");
+    };
+    assert_eq!(
+        non_blocking,
+        "NonBlocking: would block: nothing has arrived yet"
+    );
+    let milliseconds = timeout
+        .strip_prefix("Timeout(50ms): timed out: nothing has arrived in ")
+        .and_then(|rest| rest.strip_suffix(" ms"));
+    let waited: u32 = milliseconds
+        .and_then(|number| number.parse().ok())
+        .expect(timeout);
+    assert!(waited >= 50, "{timeout}");
+    assert_eq!(blocking, "Blocking: received \"hello\\n\"");
+    server.end();
 }
 
 #[test]
@@ -220,20 +242,23 @@ written: \"cond\", nothing waits
 }
 
 #[test]
-fn s13_a_full_queue_gives_the_message_back() {
-    let mut queue = Queue::new(4);
-    assert_eq!(queue.push(b"abc".to_vec()), Ok(()));
-    assert_eq!(queue.push(b"de".to_vec()), Err(Full(b"de".to_vec())));
-    assert_eq!((queue.len(), queue.bytes(), queue.room()), (1, 3, 1));
-    let mut written = Vec::new();
+fn s13_the_oldest_messages_can_make_room() {
+    let lines = "send first\nsend second\nwrite 2\nsend third\nshow\nage\n";
+    let expected = "\
+queued: 1 messages, 5 bytes
+queued: 2 messages, 11 bytes
+written: \"fi\", the rest waits
+queued: 2 messages, 8 bytes, 1 dropped so far
+waiting: \"rst\"
+waiting: \"third\"
+the oldest has waited for ";
+    let said = Program::run("queue", &["11", "drop-oldest"], lines).end();
+    let seconds = said
+        .strip_prefix(expected)
+        .and_then(|rest| rest.strip_suffix(" s\n"));
     assert!(
-        queue
-            .write_to(&mut written)
-            .expect("a vector takes everything")
-    );
-    assert_eq!(
-        (written, queue.is_empty(), queue.room()),
-        (b"abc".to_vec(), true, 4)
+        seconds.is_some_and(|number| number.parse::<u32>().is_ok()),
+        "{said}"
     );
 }
 
@@ -279,4 +304,52 @@ fn s15_every_service_answers_in_its_way() {
         assert_eq!(converse(connect(&server), "one\nzwei\n"), expected);
         server.end();
     }
+}
+
+/// A listener that answers nobody, and the one connection that fills its backlog.
+fn hole() -> (TcpListener, TcpStream) {
+    let listener = trunkline::net::listen("127.0.0.1:0".parse().expect("an address"), 0);
+    let listener = listener.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    (listener, TcpStream::connect(address).expect("room for one"))
+}
+
+#[test]
+fn s16_each_failure_is_told_apart() {
+    let server = Program::serve("answering", &["echo", "1"]);
+    let nobody = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let refusing = nobody.local_addr().expect("bound").to_string();
+    drop(nobody);
+    let (hole, _waiting) = hole();
+    let silent = hole.local_addr().expect("bound").to_string();
+    let addresses = [
+        server.address(),
+        &refusing,
+        &silent,
+        "no-such-host.invalid:1",
+        "localhost:99999",
+    ];
+    let said = Program::run("errors", &addresses, "").fail();
+    for expected in [
+        format!(
+            "refused: cannot connect to {refusing}: connection refused\n    nobody listens there"
+        ),
+        format!("timed out: cannot connect to {silent}: timed out\n    nobody answered"),
+        "bad name: cannot resolve no-such-host.invalid:1: name not found\n    check the spelling"
+            .to_owned(),
+        "bad argument: bad address \"localhost:99999\": port 99999 is out of range".to_owned(),
+    ] {
+        assert!(said.contains(&expected), "{expected:?} in {said}");
+    }
+    // The connection that was made is closed: the server has served its one client.
+    server.end();
+}
+
+#[test]
+fn s16_no_failure_is_no_failure() {
+    let server = Program::serve("answering", &["echo", "1"]);
+    let said = Program::run("errors", &[server.address()], "").end();
+    let expected = format!("connected to {}, and closed (Finished)\n", server.address());
+    assert_eq!(said, expected);
+    server.end();
 }

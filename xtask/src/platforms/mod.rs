@@ -23,7 +23,7 @@ enum Ambition {
     LinkWithZig,
     /// Runs the conformance suite with qemu's user emulation.
     RunUnderQemu,
-    /// Runs all tests with Wine.
+    /// Runs the crate's own tests and the conformance suite with Wine.
     RunUnderWine,
 }
 

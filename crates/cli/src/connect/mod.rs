@@ -8,13 +8,15 @@ use std::process::ExitCode;
 use std::sync::mpsc::sync_channel;
 
 use trunkline::network::kernel::Kernel;
-use trunkline::{Error, EventLoop, Mechanism, Operation, Options};
+use trunkline::{Chunks, Error, EventLoop, Mechanism, Operation, Options};
 
 use crate::arguments::ConnectArguments;
 use crate::failure::Failure;
+use crate::framing::Framing;
 use crate::mechanism;
 
 mod input;
+mod messages;
 mod output;
 mod talker;
 
@@ -28,14 +30,16 @@ pub(crate) fn run(arguments: &ConnectArguments) -> Result<ExitCode, Failure> {
     for address in &arguments.addresses {
         targets.push(trunkline::resolve(address)?);
     }
-    let first: Vec<_> = targets
-        .iter()
-        .filter_map(|addresses| addresses.first().copied())
-        .collect();
-    let talker = Talker::new(targets, Output::new(arguments.addresses.len() > 1));
-    let mut client = EventLoop::over(kernel(mechanism)?, talker, options());
-    for address in first {
-        client.connect(address);
+    let framing = match &arguments.frame {
+        Some(frame) => Framing::named(frame, arguments.frame_limit)?,
+        None => Framing::Chunks(Chunks::new()),
+    };
+    let options = options(&framing);
+    let output = Output::new(targets.len() > 1, framing.has_messages());
+    let talker = Talker::new(targets.len(), output, framing);
+    let mut client = EventLoop::over(kernel(mechanism)?, talker, options);
+    for addresses in &targets {
+        client.connect_any(addresses);
     }
     talk(&mut client)?;
     client.handler().outcome()
@@ -46,13 +50,14 @@ fn kernel(mechanism: Option<Mechanism>) -> Result<Kernel, Error> {
     made.map_err(|error| Error::new(Operation::Start, None, error))
 }
 
-fn options() -> Options {
+fn options(framing: &Framing) -> Options {
+    // A chunk may be nothing but the ends of empty lines, each of them a message.
+    let framing_bytes_max = (input::CHUNK_BYTES_MAX + 1) * framing.overhead_bytes_max();
     Options {
         until_idle: true,
-        // Never reached, because a chunk is much smaller. It must not be: above it a connection is not read, and
-        // two ends that both wait for the other to read would wait for ever.
-        high_watermark_bytes: 8 * input::CHUNK_BYTES_MAX,
-        hard_limit_bytes: 16 * input::CHUNK_BYTES_MAX,
+        // Never reached, because a chunk is much smaller, and so is the beginning of a line before it. It must not be:
+        // what is over it would be dropped.
+        hard_limit_bytes: 16 * input::CHUNK_BYTES_MAX + framing_bytes_max,
         ..Options::default()
     }
 }

@@ -9,6 +9,8 @@ const LINE_BYTES_MAX: usize = 64 * 1024;
 /// Where answers go.
 pub(crate) struct Output {
     labelled: bool,
+    /// What arrives are messages, shown as a line each.
+    messages: bool,
 }
 
 /// What came from one server and is not shown yet: the beginning of a line.
@@ -18,8 +20,8 @@ pub(crate) struct Unfinished {
 }
 
 impl Output {
-    pub(crate) fn new(labelled: bool) -> Self {
-        Self { labelled }
+    pub(crate) fn new(labelled: bool, messages: bool) -> Self {
+        Self { labelled, messages }
     }
 
     pub(crate) fn begin(&self, peer: SocketAddr) -> Unfinished {
@@ -36,6 +38,13 @@ impl Output {
 
     /// Shows what has arrived: at once, or by whole lines when lines of several servers must not mix.
     pub(crate) fn arrived(&self, unfinished: &mut Unfinished, bytes: &[u8]) -> io::Result<()> {
+        let line;
+        let bytes = if self.messages {
+            line = [bytes, b"\n"].concat();
+            &line
+        } else {
+            bytes
+        };
         if !self.labelled {
             return show(bytes);
         }
@@ -82,7 +91,7 @@ mod tests {
     use super::*;
 
     fn unfinished() -> Unfinished {
-        Output::new(true).begin(SocketAddr::from(([127, 0, 0, 1], 7)))
+        Output::new(true, false).begin(SocketAddr::from(([127, 0, 0, 1], 7)))
     }
 
     #[test]

@@ -1,21 +1,25 @@
 //! The handler: what is typed goes to every server, what they answer is shown.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::io;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use trunkline::{Cause, Chunks, Closed, ConnectionId, Error, Flow, Handler, Io};
+use trunkline::{Cause, Closed, Codec, ConnectionId, Error, Flow, FrameError, Handler, Io};
 
 use super::input::Input;
+use super::messages::Messages;
 use super::output::{Output, Unfinished};
 use crate::ending::describe;
 use crate::failure::Failure;
+use crate::framing::Framing;
 
 pub(crate) struct Talker {
     output: Output,
+    framing: Framing,
+    /// Lines of input, where lines are messages.
+    typed: Option<Messages>,
     /// Servers we are still trying to reach.
-    attempts: Vec<Attempt>,
+    awaited: usize,
     members: BTreeSet<ConnectionId>,
     chunks_taken: u64,
     /// Bytes queued, over all servers.
@@ -29,23 +33,13 @@ pub(crate) struct Talker {
     stdio: Option<(&'static str, io::Error)>,
 }
 
-/// A name may stand for several addresses, of which only one need answer.
-struct Attempt {
-    current: SocketAddr,
-    others: VecDeque<SocketAddr>,
-}
-
 impl Talker {
-    pub(crate) fn new(targets: Vec<Vec<SocketAddr>>, output: Output) -> Self {
-        let attempt = |addresses: Vec<SocketAddr>| {
-            let mut others = VecDeque::from(addresses);
-            others
-                .pop_front()
-                .map(|current| Attempt { current, others })
-        };
+    pub(crate) fn new(servers: usize, output: Output, framing: Framing) -> Self {
         Self {
             output,
-            attempts: targets.into_iter().filter_map(attempt).collect(),
+            typed: framing.has_messages().then(Messages::new),
+            framing,
+            awaited: servers,
             members: BTreeSet::new(),
             chunks_taken: 0,
             queued: 0,
@@ -59,7 +53,7 @@ impl Talker {
     /// Whether the next chunk of input may come: every server has been reached (or given up), and nothing waits
     /// to be sent, neither here nor with the reading thread.
     pub(crate) fn wants_chunk(&self, permitted: u64, bytes_out: u64) -> bool {
-        let settled = self.attempts.is_empty() && !self.members.is_empty();
+        let settled = self.awaited == 0 && !self.members.is_empty();
         let all_sent = bytes_out + self.lost >= self.queued;
         settled && all_sent && !self.input_ended && self.chunks_taken == permitted
     }
@@ -91,26 +85,69 @@ impl Talker {
         failure.report();
         self.failed = true;
     }
+
+    /// What was typed, in messages where there are any.
+    fn take_input(&mut self, io: &mut Io<'_, Self>, chunk: &[u8]) {
+        let Some(mut typed) = self.typed.take() else {
+            self.send(io, 0, chunk);
+            return;
+        };
+        let added = typed.add(chunk, |line, message| self.send(io, line, message));
+        self.check_input(io, &typed, added);
+        self.typed = Some(typed);
+    }
+
+    fn end_input(&mut self, io: &mut Io<'_, Self>) {
+        self.input_ended = true;
+        if let Some(mut typed) = self.typed.take() {
+            let ended = typed.end(|line, message| self.send(io, line, message));
+            self.check_input(io, &typed, ended);
+        }
+        for &member in &self.members {
+            io.finish_connection(member);
+        }
+    }
+
+    /// A line that is too long to be kept until its end comes ends everything: nobody knows where the next begins.
+    fn check_input(
+        &mut self,
+        io: &mut Io<'_, Self>,
+        typed: &Messages,
+        taken: Result<(), FrameError>,
+    ) {
+        if let Err(error) = taken {
+            let line = typed.count + 1;
+            self.report(&Failure::failed(format!(
+                "line {line} of standard input: {error}"
+            )));
+            self.input_ended = true;
+            io.kill();
+        }
+    }
+
+    /// To everybody. What cannot be sent is told, and does not keep the rest from being sent.
+    fn send(&mut self, io: &mut Io<'_, Self>, line: u64, message: &[u8]) {
+        let mut encoded = Vec::new();
+        let sent = self.framing.encode(message, &mut encoded);
+        match sent.and_then(|()| io.broadcast(self.members.iter().copied(), message)) {
+            Ok(took) => self.queued += (took * encoded.len()) as u64,
+            Err(error) => self.report(&not_sent(line, error)),
+        }
+    }
 }
 
 impl Handler for Talker {
-    type Codec = Chunks;
+    type Codec = Framing;
     type State = Unfinished;
     type Message = Input;
 
-    fn codec(&self) -> Chunks {
-        Chunks
+    fn codec(&self) -> Framing {
+        self.framing.clone()
     }
 
     fn open(&mut self, io: &mut Io<'_, Self>) -> Option<Unfinished> {
         let peer = io.peer()?;
-        if let Some(position) = self
-            .attempts
-            .iter()
-            .position(|attempt| attempt.current == peer)
-        {
-            self.attempts.swap_remove(position);
-        }
+        self.awaited -= 1;
         self.members.insert(io.id());
         Some(self.output.begin(peer))
     }
@@ -124,18 +161,9 @@ impl Handler for Talker {
         match input {
             Input::Chunk(bytes) => {
                 self.chunks_taken += 1;
-                // Bytes in chunks need no framing, so encoding them cannot fail.
-                let took = io
-                    .broadcast(self.members.iter().copied(), &bytes)
-                    .unwrap_or(0);
-                self.queued += (took * bytes.len()) as u64;
+                self.take_input(io, &bytes);
             }
-            Input::End => {
-                self.input_ended = true;
-                for &member in &self.members {
-                    io.finish_connection(member);
-                }
-            }
+            Input::End => self.end_input(io),
             Input::Failed(error) => {
                 self.input_ended = true;
                 self.stdio.get_or_insert(("read standard input", error));
@@ -144,17 +172,8 @@ impl Handler for Talker {
         }
     }
 
-    fn connect_failed(&mut self, io: &mut Io<'_, Self>, _id: ConnectionId, error: Error) {
-        let failed =
-            |attempt: &Attempt| Some(attempt.current.to_string().as_str()) == error.address();
-        if let Some(position) = self.attempts.iter().position(failed) {
-            if let Some(next) = self.attempts[position].others.pop_front() {
-                self.attempts[position].current = next;
-                io.connect(next);
-                return;
-            }
-            self.attempts.swap_remove(position);
-        }
+    fn connect_failed(&mut self, _io: &mut Io<'_, Self>, _id: ConnectionId, error: Error) {
+        self.awaited -= 1;
         if self.stdio.is_none() {
             self.report(&Failure::from(error));
         }
@@ -169,10 +188,34 @@ impl Handler for Talker {
             // Reset by ourselves, after standard input or output had failed.
             Cause::Finished | Cause::Stopped | Cause::Aborted => {}
             Cause::Failed(error) => self.report(&Failure::from(error)),
-            cause => self.report(&Failure::failed(format!(
-                "connection lost: {}",
-                describe(&cause)
-            ))),
+            cause => {
+                let lost = Failure::failed(format!("connection lost: {}", describe(&cause)));
+                self.report(&match cause {
+                    Cause::BadFrame(FrameError::TooLong { .. }) => {
+                        lost.with_hint("--frame-limit takes a larger limit, such as 1MiB")
+                    }
+                    Cause::BadFrame(_) => lost.with_hint("does the server use the same --frame?"),
+                    _ => lost,
+                });
+            }
         }
+    }
+}
+
+fn not_sent(line: u64, error: FrameError) -> Failure {
+    let failure = Failure::failed(format!(
+        "line {line} of standard input is not sent: {error}"
+    ));
+    match error {
+        FrameError::ContainsMark => {
+            failure.with_hint("length:u32, netstring and cobs can carry any message")
+        }
+        FrameError::TooLong { .. } => {
+            failure.with_hint("a larger number, such as length:u32, can announce it")
+        }
+        FrameError::WrongSize { .. } => {
+            failure.with_hint("with fixed, every line has as many bytes as the messages")
+        }
+        _ => failure,
     }
 }

@@ -8,11 +8,14 @@ use std::thread;
 
 use std::convert::Infallible;
 
-use trunkline::{Error, EventLoop, Handler, Mechanism, Overflow, Remote, Server, Stats};
+use trunkline::{
+    Chunks, Error, EventLoop, Handler, Lines, Mechanism, Overflow, Remote, Server, Stats,
+};
 
 use crate::arguments::ServeArguments;
 use crate::chatter::say;
 use crate::failure::Failure;
+use crate::framing::Framing;
 use crate::mechanism;
 use crate::services::{Ack, Discard, Echo, Greet, Log, Rooms, Service};
 
@@ -23,9 +26,12 @@ use plan::Plan;
 use signals::StopSignals;
 
 /// What all services have in common.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Settings {
     mechanism: Option<Mechanism>,
+    /// What `--frame` says.
+    framing: Option<Framing>,
+    frame_limit: usize,
     max_connections: Option<usize>,
     verbose: bool,
 }
@@ -48,6 +54,11 @@ struct Ended {
 pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     let settings = Settings {
         mechanism: mechanism::choose(arguments.mechanism.as_deref())?,
+        framing: match &arguments.frame {
+            Some(frame) => Some(Framing::named(frame, arguments.frame_limit)?),
+            None => None,
+        },
+        frame_limit: arguments.frame_limit,
         max_connections: arguments.max_connections,
         verbose: arguments.verbose,
     };
@@ -58,7 +69,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     let mut running = Vec::new();
     for plan in plans {
         // When one cannot start, the others end with the process: none of them has been announced.
-        running.push(launch(plan, settings, ended_sender.clone())?);
+        running.push(launch(plan, &settings, ended_sender.clone())?);
     }
     drop(ended_sender);
     for service in &running {
@@ -131,31 +142,52 @@ fn summary(service: Service, stats: &Stats) -> String {
 }
 
 /// Starts a service on a thread of its own and waits until it listens.
-fn launch(plan: Plan, settings: Settings, ended: Sender<Ended>) -> Result<Running, Failure> {
+fn launch(plan: Plan, settings: &Settings, ended: Sender<Ended>) -> Result<Running, Failure> {
     let log = Log::new(plan.service.name(), settings.verbose);
-    match plan.service {
-        Service::Echo => launch_handler(Echo { log }, plan, settings, ended),
-        Service::Ack => launch_handler(Ack { log }, plan, settings, ended),
-        Service::Greet => launch_handler(Greet { log }, plan, settings, ended),
-        Service::Discard => launch_handler(Discard { log }, plan, settings, ended),
-        Service::Rooms => launch_handler(Rooms::new(log), plan, settings, ended),
+    let asked = settings.framing.clone();
+    // What the service speaks unless asked for something else.
+    let bytes = || Framing::Chunks(Chunks::new());
+    let lines = || Framing::Lines(Lines::new().limit(settings.frame_limit));
+    match (plan.service, asked) {
+        (Service::Echo, None) => {
+            let codec = Chunks::new();
+            launch_handler(Echo { log, codec }, plan, settings, ended)
+        }
+        (Service::Echo, Some(codec)) => launch_handler(Echo { log, codec }, plan, settings, ended),
+        (Service::Ack, asked) => {
+            let framing = asked.unwrap_or_else(lines);
+            launch_handler(Ack { log, framing }, plan, settings, ended)
+        }
+        (Service::Greet, asked) => {
+            let framing = asked.unwrap_or_else(lines);
+            launch_handler(Greet { log, framing }, plan, settings, ended)
+        }
+        (Service::Discard, asked) => {
+            let framing = asked.unwrap_or_else(bytes);
+            launch_handler(Discard { log, framing }, plan, settings, ended)
+        }
+        (Service::Rooms, asked) => {
+            let framing = asked.unwrap_or_else(lines);
+            launch_handler(Rooms::new(log, framing), plan, settings, ended)
+        }
     }
 }
 
 fn launch_handler<H>(
     handler: H,
     plan: Plan,
-    settings: Settings,
+    settings: &Settings,
     ended: Sender<Ended>,
 ) -> Result<Running, Failure>
 where
     H: Handler<Message = Infallible> + Send + 'static,
 {
     let service = plan.service;
+    let settings = settings.clone();
     let (started_sender, started) = channel();
     let body = move || {
         // The loop is made where it runs, so nothing in it need be able to change threads.
-        let event_loop = match start(handler, &plan, settings) {
+        let event_loop = match start(handler, &plan, &settings) {
             Ok(event_loop) => event_loop,
             Err(error) => {
                 let _ = started_sender.send(Err(error));
@@ -186,7 +218,7 @@ fn cannot_start(service: Service, why: &dyn std::error::Error) -> Failure {
     Failure::failed(format!("cannot start service {}: {why}", service.name()))
 }
 
-fn start<H: Handler>(handler: H, plan: &Plan, settings: Settings) -> Result<EventLoop<H>, Error> {
+fn start<H: Handler>(handler: H, plan: &Plan, settings: &Settings) -> Result<EventLoop<H>, Error> {
     let mut server = Server::new(handler).mechanism(settings.mechanism);
     if let Some(connections) = settings.max_connections {
         server = server.max_connections(connections);

@@ -1,23 +1,25 @@
-//! Answers each line with "Got " and the line.
+//! Answers each message with "Got " and the message.
 
 use std::convert::Infallible;
 
-use trunkline::{Closed, Flow, Handler, Io, Lines};
+use trunkline::{Closed, Flow, Handler, Io};
 
 use super::{Log, after};
+use crate::framing::Framing;
 
 pub(crate) struct Ack {
     pub(crate) log: Log,
+    pub(crate) framing: Framing,
 }
 
 impl Handler for Ack {
-    /// A message ends at the end of a line, however the network cut the bytes.
-    type Codec = Lines;
+    /// A message ends at the end of a line, unless told otherwise, however the network cut the bytes.
+    type Codec = Framing;
     type State = ();
     type Message = Infallible;
 
-    fn codec(&self) -> Lines {
-        Lines::new()
+    fn codec(&self) -> Framing {
+        self.framing.clone()
     }
 
     fn open(&mut self, io: &mut Io<'_, Self>) -> Option<()> {
@@ -25,8 +27,8 @@ impl Handler for Ack {
         Some(())
     }
 
-    fn frame(&mut self, (): &mut (), io: &mut Io<'_, Self>, line: &[u8]) -> Flow {
-        let answer = [b"Got ", line].concat();
+    fn frame(&mut self, (): &mut (), io: &mut Io<'_, Self>, message: &[u8]) -> Flow {
+        let answer = [b"Got ", message].concat();
         after(io.send(&answer))
     }
 

@@ -2,21 +2,23 @@
 
 use std::convert::Infallible;
 
-use trunkline::{Chunks, Closed, Flow, Handler, Io};
+use trunkline::{Closed, Flow, Handler, Io};
 
 use super::Log;
+use crate::framing::Framing;
 
 pub(crate) struct Discard {
     pub(crate) log: Log,
+    pub(crate) framing: Framing,
 }
 
 impl Handler for Discard {
-    type Codec = Chunks;
+    type Codec = Framing;
     type State = ();
     type Message = Infallible;
 
-    fn codec(&self) -> Chunks {
-        Chunks
+    fn codec(&self) -> Framing {
+        self.framing.clone()
     }
 
     fn open(&mut self, io: &mut Io<'_, Self>) -> Option<()> {

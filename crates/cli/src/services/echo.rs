@@ -2,24 +2,29 @@
 
 use std::convert::Infallible;
 
-use trunkline::{Chunks, Closed, Flow, Handler, Io};
+use trunkline::{Closed, Codec, Flow, Frame, Handler, Io};
 
 use super::{Log, after};
 
-pub(crate) struct Echo {
+/// An echo needs no end-of-message mark: unless told otherwise its codec gives the bytes as they come, in pieces of
+/// any size.
+pub(crate) struct Echo<C> {
     pub(crate) log: Log,
+    pub(crate) codec: C,
 }
 
-impl Handler for Echo {
-    /// Bytes as they come, in pieces of any size: an echo needs no end-of-message mark.
-    type Codec = Chunks;
+impl<C> Handler for Echo<C>
+where
+    C: 'static + for<'a> Codec<Frame<'a> = &'a [u8], Message = [u8]>,
+{
+    type Codec = C;
     /// There is nothing to remember about a connection.
     type State = ();
     /// No other thread has anything to say to this service.
     type Message = Infallible;
 
-    fn codec(&self) -> Chunks {
-        Chunks
+    fn codec(&self) -> C {
+        self.codec.clone()
     }
 
     fn open(&mut self, io: &mut Io<'_, Self>) -> Option<()> {
@@ -27,7 +32,7 @@ impl Handler for Echo {
         Some(())
     }
 
-    fn frame(&mut self, (): &mut (), io: &mut Io<'_, Self>, bytes: &[u8]) -> Flow {
+    fn frame(&mut self, (): &mut (), io: &mut Io<'_, Self>, bytes: Frame<'_, Self>) -> Flow {
         after(io.send(bytes))
     }
 

@@ -2,21 +2,23 @@
 
 use std::convert::Infallible;
 
-use trunkline::{Closed, Flow, Handler, Io, Lines, Sent};
+use trunkline::{Closed, Flow, Handler, Io, Sent};
 
 use super::{Log, after};
+use crate::framing::Framing;
 
 pub(crate) struct Greet {
     pub(crate) log: Log,
+    pub(crate) framing: Framing,
 }
 
 impl Handler for Greet {
-    type Codec = Lines;
+    type Codec = Framing;
     type State = ();
     type Message = Infallible;
 
-    fn codec(&self) -> Lines {
-        Lines::new()
+    fn codec(&self) -> Framing {
+        self.framing.clone()
     }
 
     fn open(&mut self, io: &mut Io<'_, Self>) -> Option<()> {

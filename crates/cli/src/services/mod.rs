@@ -51,7 +51,7 @@ impl Service {
     }
 }
 
-/// After an answer: go on, unless it could not be sent as a line. (A queue that is too long needs no attention:
+/// After an answer: go on, unless it could not be sent as a message. (A queue that is too long needs no attention:
 /// the engine reads no more from a peer who does not read his answers.)
 fn after(sent: Sent) -> Flow {
     match sent {

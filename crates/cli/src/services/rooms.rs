@@ -6,19 +6,22 @@
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 
-use trunkline::{Closed, ConnectionId, Flow, Handler, Io, Lines, Sent};
+use trunkline::{Closed, ConnectionId, Flow, Handler, Io, Sent};
 
 use super::Log;
+use crate::framing::Framing;
 
 pub(crate) struct Rooms {
     log: Log,
+    framing: Framing,
     members: BTreeSet<ConnectionId>,
 }
 
 impl Rooms {
-    pub(crate) fn new(log: Log) -> Self {
+    pub(crate) fn new(log: Log, framing: Framing) -> Self {
         Self {
             log,
+            framing,
             members: BTreeSet::new(),
         }
     }
@@ -35,13 +38,13 @@ impl Rooms {
 }
 
 impl Handler for Rooms {
-    type Codec = Lines;
+    type Codec = Framing;
     /// A member's name: the address it came from.
     type State = String;
     type Message = Infallible;
 
-    fn codec(&self) -> Lines {
-        Lines::new()
+    fn codec(&self) -> Framing {
+        self.framing.clone()
     }
 
     fn open(&mut self, io: &mut Io<'_, Self>) -> Option<String> {

@@ -4,6 +4,7 @@
 mod bad_input;
 mod connecting;
 mod exhaustion;
+mod framing;
 mod services;
 mod stopping;
 mod support;

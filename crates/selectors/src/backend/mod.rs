@@ -125,10 +125,10 @@ mod platform;
 #[cfg(all(test, target_os = "linux"))]
 pub(crate) mod tests;
 
-pub use platform::AsSource;
+pub use platform::{AsSource, Descriptor};
 pub(crate) use platform::{
-    BAD_DESCRIPTOR, Borrowed, Descriptor, Signal, Slots, TELLS_END_BESIDE_DATA, TELLS_HANG_UP,
-    check_open, descriptor_of, exists, is_descriptor, not_found, not_open,
+    BAD_DESCRIPTOR, Borrowed, Signal, Slots, TELLS_END_BESIDE_DATA, TELLS_HANG_UP, check_open,
+    descriptor_of, exists, is_descriptor, not_found, not_open,
 };
 
 /// How many entries a batch has at most, but for those that never block.

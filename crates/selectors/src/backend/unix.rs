@@ -12,7 +12,7 @@ use crate::interest::Interest;
 
 pub use std::os::fd::AsFd as AsSource;
 pub(crate) use std::os::fd::BorrowedFd as Borrowed;
-pub(crate) use std::os::fd::RawFd as Descriptor;
+pub use std::os::fd::RawFd as Descriptor;
 
 /// What the system answers when it does not know a descriptor.
 pub(crate) const BAD_DESCRIPTOR: i32 = Errno::BADF.raw_os_error();

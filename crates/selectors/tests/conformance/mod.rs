@@ -10,6 +10,8 @@ pub(crate) mod interrupted;
 #[cfg(unix)]
 pub(crate) mod letting_go;
 pub(crate) mod platform;
+#[cfg(unix)]
+pub(crate) mod progress;
 pub(crate) mod readiness;
 pub(crate) mod registrations;
 #[cfg(unix)]
@@ -116,6 +118,15 @@ macro_rules! conformance_cases {
                 a_selector_may_move_to_another_thread
                 #[cfg(unix)]
                 changes_of_thousands_at_once;
+            progress:
+                #[cfg(unix)]
+                e4_what_was_not_read_is_announced_again
+                #[cfg(unix)]
+                e4_with_edge_trigger_more_input_is_a_new_edge
+                #[cfg(unix)]
+                e7_a_flooding_peer_starves_nobody
+                #[cfg(unix)]
+                e7_a_seldom_source_gets_its_turn_among_too_many_busy_ones;
             special:
                 #[cfg(unix)]
                 r9_a_regular_file_is_always_ready

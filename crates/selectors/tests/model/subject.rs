@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use trunkline_selectors::{Interest, Key, Mechanism, Selected, Selector, Trigger, Waker};
 
-use crate::Place;
 use crate::facts::facts_of;
 use crate::socket::{Facts, Socket};
+use crate::world::Place;
 
 pub(crate) struct Subject {
     selector: Selector<Arc<UnixStream>, Place>,

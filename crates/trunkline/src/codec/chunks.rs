@@ -31,6 +31,7 @@ impl Chunks {
 impl Codec for Chunks {
     type Frame<'a> = &'a [u8];
     type Message = [u8];
+    const PIECES: bool = true;
 
     #[inline]
     fn decode<'a>(&'a mut self, input: &'a [u8]) -> Result<Decoded<&'a [u8]>, FrameError> {

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use memchr::memchr;
-use memchr::memmem::Finder;
-
-use super::{Codec, DEFAULT_FRAME_BYTES_MAX, Decoded, FrameError};
+use super::mark::Mark;
+use super::{Codec, DEFAULT_FRAME_BYTES_MAX, Decoded, FrameError, Unfinished};
 
 /// Frames that end with a mark: any bytes, one or many.
 ///
@@ -36,10 +34,10 @@ pub struct Delimiter {
 
 #[derive(Debug, Clone)]
 struct Settings {
-    finder: Finder<'static>,
+    mark: Mark,
     limit: usize,
     keep_mark: bool,
-    deliver_unfinished: bool,
+    unfinished: Unfinished,
 }
 
 impl Delimiter {
@@ -56,13 +54,11 @@ impl Delimiter {
     /// # Panics
     /// When `mark` is empty: it would end a frame everywhere.
     pub fn new(mark: impl AsRef<[u8]>) -> Self {
-        let mark = mark.as_ref();
-        assert!(!mark.is_empty(), "the mark that ends a frame is empty");
         let settings = Settings {
-            finder: Finder::new(mark).into_owned(),
+            mark: Mark::new(mark.as_ref()),
             limit: DEFAULT_FRAME_BYTES_MAX,
             keep_mark: false,
-            deliver_unfinished: false,
+            unfinished: Unfinished::Drop,
         };
         Self {
             settings: Arc::new(settings),
@@ -107,42 +103,26 @@ impl Delimiter {
         self
     }
 
-    /// Whether bytes without a mark at the end of the stream are a last frame. By default they are not:
-    /// a frame cut short is dropped.
+    /// What becomes of bytes without a mark at the end of the stream: unless said otherwise they are a frame
+    /// cut short, and dropped.
     ///
     /// ```
-    /// use trunkline::codec::{Codec, Delimiter};
+    /// use trunkline::codec::{Codec, Delimiter, FrameError, Unfinished};
     ///
     /// let mut codec = Delimiter::new(";");
     /// assert_eq!(codec.finish(b"cut sho")?, None);
     ///
-    /// let mut codec = codec.deliver_unfinished(true);
+    /// let mut codec = codec.unfinished(Unfinished::Deliver);
     /// assert_eq!(codec.finish(b"the rest")?, Some(&b"the rest"[..]));
+    ///
+    /// let mut codec = codec.unfinished(Unfinished::Refuse);
+    /// assert_eq!(codec.finish(b"cut sho"), Err(FrameError::Unfinished));
     /// # Ok::<(), trunkline::codec::FrameError>(())
     /// ```
     #[must_use]
-    pub fn deliver_unfinished(mut self, deliver: bool) -> Self {
-        Arc::make_mut(&mut self.settings).deliver_unfinished = deliver;
+    pub fn unfinished(mut self, unfinished: Unfinished) -> Self {
+        Arc::make_mut(&mut self.settings).unfinished = unfinished;
         self
-    }
-}
-
-impl Settings {
-    fn mark(&self) -> &[u8] {
-        self.finder.needle()
-    }
-
-    /// Where the first mark in `bytes` begins.
-    fn find(&self, bytes: &[u8]) -> Option<usize> {
-        let found = match self.mark() {
-            [byte] => memchr(*byte, bytes),
-            _ => self.finder.find(bytes),
-        };
-        #[cfg(test)]
-        super::tests::count_examined(
-            found.map_or(bytes.len(), |offset| offset + self.mark().len()),
-        );
-        found
     }
 }
 
@@ -150,14 +130,15 @@ impl Codec for Delimiter {
     type Frame<'a> = &'a [u8];
     type Message = [u8];
 
+    #[inline]
     fn decode<'a>(&'a mut self, input: &'a [u8]) -> Result<Decoded<&'a [u8]>, FrameError> {
         let settings = &*self.settings;
-        let mark_bytes = settings.mark().len();
+        let mark_bytes = settings.mark.bytes().len();
         // A frame within the limit has its whole mark within that many bytes.
         let longest = settings.limit.saturating_add(mark_bytes);
         let window = longest.min(input.len());
         let start = self.scanned.min(window);
-        if let Some(offset) = settings.find(&input[start..window]) {
+        if let Some(offset) = settings.mark.find_in(&input[start..window]) {
             self.scanned = 0;
             let end = start + offset;
             let consumed = end + mark_bytes;
@@ -176,24 +157,12 @@ impl Codec for Delimiter {
 
     fn finish<'a>(&'a mut self, input: &'a [u8]) -> Result<Option<&'a [u8]>, FrameError> {
         self.scanned = 0;
-        let Settings {
-            limit,
-            deliver_unfinished,
-            ..
-        } = *self.settings;
-        if !deliver_unfinished || input.is_empty() {
-            return Ok(None);
-        }
-        // The beginning of a mark may have carried it over the limit.
-        if input.len() > limit {
-            return Err(FrameError::TooLong { limit });
-        }
-        Ok(Some(input))
+        self.settings.unfinished.decide(input, self.settings.limit)
     }
 
     fn encode(&self, message: &[u8], output: &mut Vec<u8>) -> Result<(), FrameError> {
         let settings = &*self.settings;
-        let mark = settings.mark();
+        let mark = settings.mark.bytes();
         let start = output.len();
         output.reserve(message.len() + mark.len());
         output.extend_from_slice(message);
@@ -203,7 +172,7 @@ impl Codec for Delimiter {
         // Searching message and mark together finds a mark that begins in the one and ends in the other:
         // with the mark "aa", the message "a" would arrive as an empty frame and a stray "a".
         let framed = &output[start..];
-        if settings.find(framed) == Some(framed.len() - mark.len()) {
+        if settings.mark.find_in(framed) == Some(framed.len() - mark.len()) {
             return Ok(());
         }
         output.truncate(start);

@@ -2,7 +2,7 @@
 
 use memchr::{memchr, memmem};
 
-use super::{Codec, DEFAULT_FRAME_BYTES_MAX, Decoded, FrameError};
+use super::{Codec, DEFAULT_FRAME_BYTES_MAX, Decoded, FrameError, Unfinished, examine};
 
 /// What ends a line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -46,7 +46,7 @@ pub struct Lines {
     limit: usize,
     accepted: LineEnding,
     written: LineEnding,
-    deliver_unfinished: bool,
+    unfinished: Unfinished,
 }
 
 impl Default for Lines {
@@ -72,7 +72,7 @@ impl Lines {
             limit: DEFAULT_FRAME_BYTES_MAX,
             accepted: LineEnding::Either,
             written: LineEnding::Lf,
-            deliver_unfinished: true,
+            unfinished: Unfinished::Deliver,
         }
     }
 
@@ -123,23 +123,27 @@ impl Lines {
         self
     }
 
-    /// Whether bytes without an ending at the end of the stream are a last line: they are, unless said
-    /// otherwise.
+    /// What becomes of bytes without an ending at the end of the stream: unless said otherwise they are the
+    /// last line.
     ///
     /// ```
-    /// use trunkline::codec::{Codec, Lines};
+    /// use trunkline::codec::{Codec, FrameError, Lines, Unfinished};
     ///
-    /// let mut codec = Lines::new().deliver_unfinished(false);
+    /// let mut codec = Lines::new().unfinished(Unfinished::Drop);
     /// assert_eq!(codec.finish(b"cut sho")?, None);
+    ///
+    /// let mut codec = Lines::new().unfinished(Unfinished::Refuse);
+    /// assert_eq!(codec.finish(b"cut sho"), Err(FrameError::Unfinished));
     /// # Ok::<(), trunkline::codec::FrameError>(())
     /// ```
     #[must_use]
-    pub fn deliver_unfinished(mut self, deliver: bool) -> Self {
-        self.deliver_unfinished = deliver;
+    pub fn unfinished(mut self, unfinished: Unfinished) -> Self {
+        self.unfinished = unfinished;
         self
     }
 
     /// Where the line ends whose LF is the byte `line_feed`, if that LF ends one.
+    #[inline]
     fn end_of_line(&self, input: &[u8], line_feed: usize) -> Option<usize> {
         let after_return = line_feed > 0 && input[line_feed - 1] == b'\r';
         match self.accepted {
@@ -172,11 +176,11 @@ impl Lines {
 }
 
 /// Where the first LF at or after `start` is.
+#[inline]
 fn find_line_feed(input: &[u8], start: usize) -> Option<usize> {
     let rest = input.get(start..)?;
     let found = memchr(b'\n', rest);
-    #[cfg(test)]
-    super::tests::count_examined(found.map_or(rest.len(), |offset| offset + 1));
+    examine(found.map_or(rest.len(), |offset| offset + 1));
     Some(start + found?)
 }
 
@@ -184,6 +188,7 @@ impl Codec for Lines {
     type Frame<'a> = &'a [u8];
     type Message = [u8];
 
+    #[inline]
     fn decode<'a>(&'a mut self, input: &'a [u8]) -> Result<Decoded<&'a [u8]>, FrameError> {
         let too_long = FrameError::TooLong { limit: self.limit };
         // A line within the limit has its whole ending, two bytes at most, within this window.
@@ -211,14 +216,7 @@ impl Codec for Lines {
 
     fn finish<'a>(&'a mut self, input: &'a [u8]) -> Result<Option<&'a [u8]>, FrameError> {
         self.scanned = 0;
-        if !self.deliver_unfinished || input.is_empty() {
-            return Ok(None);
-        }
-        // The CR of an ending may have carried it over the limit.
-        if input.len() > self.limit {
-            return Err(FrameError::TooLong { limit: self.limit });
-        }
-        Ok(Some(input))
+        self.unfinished.decide(input, self.limit)
     }
 
     fn encode(&self, message: &[u8], output: &mut Vec<u8>) -> Result<(), FrameError> {

@@ -1,4 +1,4 @@
-//! New connections: accepted from listeners, and made by us.
+//! New connections, accepted from listeners.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use rustix::io::Errno;
 use trunkline_selectors::Interest;
 
-use super::{Ending, EventLoop, Session};
-use crate::connection::{Connection, Facts, Phase, Role};
+use super::{EventLoop, Session};
+use crate::connection::{Connection, Facts, Role};
 use crate::core::{Due, Stopping};
-use crate::handler::{Cause, Handler};
+use crate::handler::Handler;
 use crate::io::{ConnectionId, Io};
 use crate::mutant::{Mutant, planted};
 use crate::net::{Error, Operation};
@@ -21,7 +21,7 @@ use crate::options::WhenFull;
 const RETRY_ACCEPT: Duration = Duration::from_millis(100);
 
 /// Tokens from here up are listeners' numbers; connections' never come near it.
-const FIRST_LISTENER: u64 = u64::MAX - 0xffff;
+pub(super) const FIRST_LISTENER: u64 = u64::MAX - 0xffff;
 
 pub(super) struct Listener {
     socket: Socket,
@@ -43,13 +43,6 @@ enum Failure {
     ThisOne,
     /// No descriptors, or no memory: nothing to do until some are freed.
     Exhausted,
-}
-
-pub(super) fn listener_index(token: Token) -> Option<usize> {
-    token
-        .0
-        .checked_sub(FIRST_LISTENER)
-        .map(|index| index as usize)
 }
 
 impl<H: Handler, N: Network> EventLoop<H, N> {
@@ -131,7 +124,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         self.opened(id);
     }
 
-    fn keep(&mut self, id: ConnectionId, socket: Socket, interest: Interest) {
+    pub(super) fn keep(&mut self, id: ConnectionId, socket: Socket, interest: Interest) {
         if let Some(connection) = self.core.connections.get_mut(id.0) {
             connection.socket = socket;
             connection.interest = interest;
@@ -151,7 +144,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     }
 
     /// A connection is there: asks the handler whether it wants it.
-    fn opened(&mut self, id: ConnectionId) {
+    pub(super) fn opened(&mut self, id: ConnectionId) {
         self.core.stats.opened();
         let state = self.handler.open(&mut Io {
             core: &mut self.core,
@@ -238,86 +231,6 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     pub(super) fn listener_count(&self) -> usize {
         self.listeners.len()
-    }
-
-    /// Makes the sockets of the connections that were asked for.
-    pub(super) fn make_connections(&mut self) {
-        self.core.asked = self.core.close_listeners
-            || matches!(self.core.stopping, Stopping::Asked | Stopping::Killed);
-        for id in std::mem::take(&mut self.core.to_connect) {
-            let Some(connection) = self.core.connections.get(id.0) else {
-                continue;
-            };
-            let peer = connection.peer;
-            match self.network.connect(peer, Token(id.0.to_bits())) {
-                Ok(socket) => {
-                    self.keep(id, socket, Interest::WRITE);
-                    let deadline = self.core.deadline(self.core.options.connect_timeout);
-                    let timer = self.core.timers.insert(deadline, Due::Connect(id));
-                    if let Some(connection) = self.core.connections.get_mut(id.0) {
-                        connection.timers.push(timer);
-                    }
-                }
-                Err(error) => self.connect_failed(id, Operation::Connect, error),
-            }
-        }
-    }
-
-    /// A connecting socket reported something.
-    pub(super) fn connecting_ready(&mut self, id: ConnectionId) {
-        let Some(connection) = self.core.connections.get_mut(id.0) else {
-            return;
-        };
-        match self.network.connected(connection.socket) {
-            Ok(true) => {
-                connection.facts.move_to(Phase::Open);
-                connection
-                    .facts
-                    .set(Facts::ESTABLISHED.with(Facts::WRITABLE));
-                // The deadline for connecting is the only timer it can have so far.
-                for timer in connection.timers.drain(..) {
-                    self.core.timers.cancel(timer);
-                }
-                self.core.stats.connected += 1;
-                self.opened(id);
-            }
-            Ok(false) => {
-                // Nothing may be written yet, whatever the event seemed to say.
-                connection.facts.clear(Facts::WRITABLE);
-            }
-            Err(error) => self.connect_failed(id, Operation::Connect, error),
-        }
-    }
-
-    pub(super) fn connect_failed(
-        &mut self,
-        id: ConnectionId,
-        operation: Operation,
-        error: io::Error,
-    ) {
-        let Some(connection) = self.core.connections.get(id.0) else {
-            return;
-        };
-        let error = Error::new(operation, Some(connection.peer.to_string()), error);
-        self.done(id, Cause::Failed(error), Ending::Reset);
-    }
-
-    pub(super) fn tell_connect_failed(&mut self, id: ConnectionId, peer: SocketAddr, cause: Cause) {
-        self.core.stats.connect_failed += 1;
-        let error = if let Cause::Failed(error) = cause {
-            error
-        } else {
-            let given_up = io::Error::new(ErrorKind::Interrupted, "given up before it was made");
-            Error::new(Operation::Connect, Some(peer.to_string()), given_up)
-        };
-        self.handler.connect_failed(
-            &mut Io {
-                core: &mut self.core,
-                id,
-            },
-            id,
-            error,
-        );
     }
 }
 

@@ -1,7 +1,8 @@
 //! One turn after another: wait, serve what is ready, fire what is due, look after what was touched.
 //!
-//! The rooms: `usual` (a message with nothing unusual about it), `serve` (input and frames), `settle` (output, closing, interest), `accept` (new connections,
-//! ours included), `stop` (draining). All work on the same three disjoint things: the handler, the sessions
+//! The rooms: `usual` (a message with nothing unusual about it), `serve` (input and frames), `settle` (output,
+//! closing, interest), `accept` (new connections from listeners), `connect` (new connections of ours), `stop`
+//! (draining). All work on the same three disjoint things: the handler, the sessions
 //! (sockets, decoders and the user's states) and the core (queues and timers), which alone callbacks see.
 
 use std::collections::VecDeque;
@@ -20,12 +21,14 @@ use crate::remote::Remote;
 use crate::timer::TimerId;
 
 mod accept;
+mod connect;
 mod serve;
 mod settle;
 mod stop;
 mod usual;
 
 use accept::{Accepting, Listener};
+use connect::Races;
 
 /// The part of a connection that only its own callbacks reach: its decoder and the user's state.
 pub(crate) struct Session<H: Handler> {
@@ -49,6 +52,8 @@ pub struct EventLoop<H: Handler, N: Network = Kernel> {
     /// Set while descriptors have run out.
     retry_accept: Option<TimerId>,
     addresses: Vec<SocketAddr>,
+    /// Connections of ours that are tried at several addresses.
+    races: Races,
     /// Connections with more to do than the last turn's budget allowed.
     again: VecDeque<ConnectionId>,
     /// An empty list to swap with the core's, so that looking after the touched allocates nothing.
@@ -76,6 +81,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             accepting: Accepting::Yes,
             retry_accept: None,
             addresses: Vec::new(),
+            races: Races::default(),
             again: VecDeque::new(),
             touched: Vec::new(),
             buffer,
@@ -85,7 +91,13 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     /// Begins to connect to `address`, as [`Io::connect`] does from inside a callback.
     pub fn connect(&mut self, address: SocketAddr) -> ConnectionId {
-        self.core.start_connect(address)
+        self.core.start_connect(&[address])
+    }
+
+    /// Begins to connect to whichever of `addresses` answers first, as [`Io::connect_any`] does from inside a
+    /// callback.
+    pub fn connect_any(&mut self, addresses: &[SocketAddr]) -> ConnectionId {
+        self.core.start_connect(addresses)
     }
 
     /// Where the listeners are bound, in the order they were asked for: with port 0, the port found.
@@ -184,11 +196,21 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     #[inline(always)]
     fn dispatch(&mut self, event: Event) {
-        if let Some(index) = accept::listener_index(event.token) {
-            self.accept_from(index);
+        if event.token.0 >= connect::FIRST_ATTEMPT {
+            self.dispatch_unusual(event);
             return;
         }
         self.ready(connection_id(event.token), event.readiness);
+    }
+
+    /// An event of a listener, or of a socket that is one of several to connect for the same connection.
+    #[inline(never)]
+    fn dispatch_unusual(&mut self, event: Event) {
+        if let Some(index) = event.token.0.checked_sub(accept::FIRST_LISTENER) {
+            self.accept_from(index as usize);
+        } else {
+            self.attempt_ready(event);
+        }
     }
 
     /// Serves those whose budget ran out in the last turn.
@@ -240,10 +262,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                     );
                 }
                 Due::Linger(id) => self.done(id, Cause::LingerExpired, Ending::Reset),
-                Due::Connect(id) => {
-                    let error = std::io::ErrorKind::TimedOut.into();
-                    self.connect_failed(id, Operation::Connect, error);
-                }
+                Due::Connect(id) => self.connect_timed_out(id),
+                Due::NextAttempt(id) => self.next_attempt(id),
                 Due::RetryAccept => self.retry_accepting(),
                 Due::Drain => self.core.kill(),
             }

@@ -32,6 +32,24 @@ pub fn resolve(text: &str) -> Result<Vec<SocketAddr>, Error> {
     Ok(found)
 }
 
+/// In the same order, but the two families by turns, so that not all of one family has to fail before the other one
+/// is tried (RFC 8305, section 4). What is there twice stays once.
+pub(crate) fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let is_first_family = |address: &SocketAddr| address.is_ipv4() == addresses[0].is_ipv4();
+    let (first, second): (Vec<_>, Vec<_>) = addresses.iter().copied().partition(is_first_family);
+    let mut ordered = Vec::with_capacity(addresses.len());
+    for rank in 0..addresses.len() {
+        for family in [&first, &second] {
+            if let Some(&address) = family.get(rank)
+                && !ordered.contains(&address)
+            {
+                ordered.push(address);
+            }
+        }
+    }
+    ordered
+}
+
 /// Why a text is no address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Problem {
@@ -206,6 +224,31 @@ mod tests {
             assert!(!error.to_string().contains('\n'), "{text}: {error}");
             assert!(error.hint().is_some(), "{text}");
         }
+    }
+
+    #[test]
+    fn families_take_turns_and_keep_their_order() {
+        let order = |list: &[&str]| {
+            let addresses: Vec<SocketAddr> =
+                list.iter().map(|text| text.parse().unwrap()).collect();
+            interleaved(&addresses)
+                .iter()
+                .map(SocketAddr::to_string)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            order(&[
+                "[::1]:1",
+                "[::2]:1",
+                "[::3]:1",
+                "10.0.0.1:1",
+                "[::1]:1",
+                "10.0.0.2:1"
+            ]),
+            ["[::1]:1", "10.0.0.1:1", "[::2]:1", "10.0.0.2:1", "[::3]:1"]
+        );
+        assert_eq!(order(&["10.0.0.1:1", "[::1]:1"]), ["10.0.0.1:1", "[::1]:1"]);
+        assert!(order(&[]).is_empty());
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct Error {
     operation: Operation,
     address: Option<String>,
     source: Option<io::Error>,
+    /// The other attempts, where several addresses were tried.
+    others: Vec<Error>,
 }
 
 /// Why an operation failed, the same on every platform.
@@ -40,6 +42,8 @@ pub enum ErrorKind {
     PermissionDenied,
     /// This process, or the whole machine, may open no more files and sockets.
     OutOfDescriptors,
+    /// The operating system has no memory for another socket, or for its buffers.
+    OutOfMemory,
     /// The peer, or the network between, cut the connection.
     Reset,
     /// The peer no longer reads.
@@ -88,6 +92,7 @@ impl Error {
             operation,
             address: address.into(),
             source: Some(source),
+            others: Vec::new(),
         }
     }
 
@@ -102,7 +107,34 @@ impl Error {
             operation,
             address: address.into(),
             source: None,
+            others: Vec::new(),
         }
+    }
+
+    /// Several addresses were tried, and this is what became of each. The one that says most about what to do
+    /// speaks for all: that a machine refused tells more than that another could not be reached.
+    pub(crate) fn of_attempts(mut failures: Vec<Error>) -> Self {
+        let telling = |error: &Error| match error.kind {
+            ErrorKind::OutOfDescriptors | ErrorKind::OutOfMemory => 0,
+            ErrorKind::Refused => 1,
+            ErrorKind::Reset | ErrorKind::PermissionDenied => 2,
+            ErrorKind::TimedOut => 3,
+            ErrorKind::Unreachable => 4,
+            _ => 5,
+        };
+        // The first among equals.
+        let most = (0..failures.len()).min_by_key(|&index| telling(&failures[index]));
+        let Some(most) = most else {
+            return Self::of_kind(ErrorKind::NameNotFound, Operation::Connect, None);
+        };
+        let mut error = failures.remove(most);
+        error.others = failures;
+        error
+    }
+
+    /// Where an operation was tried on several addresses: what became of the others.
+    pub fn others(&self) -> &[Error] {
+        &self.others
     }
 
     /// Why.
@@ -132,6 +164,9 @@ impl Error {
             (ErrorKind::TimedOut, Operation::Connect) => {
                 "nobody answered: is the host up, and does a firewall drop the packets?"
             }
+            (ErrorKind::TimedOut, _) => {
+                "the other side no longer answers: it, or the network between, is perhaps down"
+            }
             (ErrorKind::Unreachable, _) => {
                 "check the network connection and the route to that host"
             }
@@ -144,22 +179,30 @@ impl Error {
             (ErrorKind::AddressNotAvailable, Operation::Bind) => {
                 "bind one of this machine's own addresses: 127.0.0.1 is always there"
             }
-            (ErrorKind::AddressNotAvailable, Operation::Connect) => {
+            (ErrorKind::AddressNotAvailable, _) => {
                 "no local port is left for that address, or it can be no destination"
             }
             (ErrorKind::PermissionDenied, Operation::Bind) => {
                 "ports below 1024 need a privilege: choose a higher port, or grant CAP_NET_BIND_SERVICE"
             }
-            (ErrorKind::PermissionDenied, Operation::Connect) => {
-                "a firewall or a sandbox forbids it"
-            }
+            (ErrorKind::PermissionDenied, _) => "a firewall or a sandbox forbids it",
             (ErrorKind::Reset | ErrorKind::BrokenPipe, _) => {
                 "the other side, or something in between, cut the connection: its log may say why"
             }
             (ErrorKind::OutOfDescriptors, _) => {
                 "raise the limit with `ulimit -n`, or allow fewer connections"
             }
-            _ => return None,
+            (ErrorKind::OutOfMemory, _) => {
+                "the system has no memory left for sockets: allow fewer connections, or give it more (sysctl net.ipv4.tcp_mem)"
+            }
+            (ErrorKind::NotSupported, Operation::Start) => {
+                "choose another mechanism: each machine has at least one"
+            }
+            (ErrorKind::NotSupported, _) => {
+                "this machine lacks it: perhaps IPv6 is turned off, and an IPv4 address would do"
+            }
+            // There is always a problem with it, handled above, and of the rest nobody knows.
+            (ErrorKind::BadAddress | ErrorKind::Other, _) => return None,
         }))
     }
 
@@ -183,6 +226,7 @@ impl Error {
             ErrorKind::AddressNotAvailable => "address not available",
             ErrorKind::PermissionDenied => "permission denied",
             ErrorKind::OutOfDescriptors => "out of descriptors",
+            ErrorKind::OutOfMemory => "out of memory",
             ErrorKind::Reset => "connection reset",
             ErrorKind::BrokenPipe => "broken pipe",
             ErrorKind::BadAddress => "not an address",
@@ -210,7 +254,14 @@ impl fmt::Display for Error {
             }
             formatter.write_str(": ")?;
         }
-        self.write_reason(formatter)
+        self.write_reason(formatter)?;
+        for (index, other) in self.others.iter().enumerate() {
+            let before = if index == 0 { " (nor to " } else { ", nor to " };
+            let address = other.address.as_deref().unwrap_or("an unknown address");
+            write!(formatter, "{before}{address}: ")?;
+            other.write_reason(formatter)?;
+        }
+        formatter.write_str(if self.others.is_empty() { "" } else { ")" })
     }
 }
 
@@ -253,6 +304,8 @@ fn classify(operation: Operation, source: &io::Error) -> ErrorKind {
     let errno = source.raw_os_error().map(Errno::from_raw_os_error);
     match errno {
         Some(Errno::MFILE | Errno::NFILE) => return ErrorKind::OutOfDescriptors,
+        Some(Errno::NOBUFS | Errno::NOMEM) => return ErrorKind::OutOfMemory,
+        Some(Errno::NETRESET) => return ErrorKind::Reset,
         Some(Errno::AFNOSUPPORT | Errno::PROTONOSUPPORT) => return ErrorKind::NotSupported,
         Some(Errno::HOSTDOWN) => return ErrorKind::Unreachable,
         _ => {}
@@ -299,6 +352,9 @@ mod tests {
             (Errno::PERM, ErrorKind::PermissionDenied),
             (Errno::MFILE, ErrorKind::OutOfDescriptors),
             (Errno::NFILE, ErrorKind::OutOfDescriptors),
+            (Errno::NOBUFS, ErrorKind::OutOfMemory),
+            (Errno::NOMEM, ErrorKind::OutOfMemory),
+            (Errno::NETRESET, ErrorKind::Reset),
             (Errno::CONNRESET, ErrorKind::Reset),
             (Errno::CONNABORTED, ErrorKind::Reset),
             (Errno::PIPE, ErrorKind::BrokenPipe),
@@ -340,6 +396,63 @@ mod tests {
         assert_eq!(
             start.to_string(),
             "cannot start the event loop: kqueue is for BSD"
+        );
+    }
+
+    #[test]
+    fn every_kind_says_what_to_do_next_whatever_was_attempted() {
+        use Operation::{Accept, Bind, Connect, Receive, Resolve, Send, Shutdown, Start, Wait};
+        let kinds = [
+            Errno::CONNREFUSED,
+            Errno::TIMEDOUT,
+            Errno::HOSTUNREACH,
+            Errno::ADDRINUSE,
+            Errno::ADDRNOTAVAIL,
+            Errno::ACCESS,
+            Errno::MFILE,
+            Errno::NOBUFS,
+            Errno::CONNRESET,
+            Errno::PIPE,
+            Errno::AFNOSUPPORT,
+        ];
+        for operation in [
+            Resolve, Bind, Accept, Connect, Receive, Send, Shutdown, Start, Wait,
+        ] {
+            for errno in kinds {
+                let error = of(operation, errno);
+                assert!(error.hint().is_some(), "{error}");
+                assert_ne!(error.kind(), ErrorKind::Other, "{error}");
+            }
+        }
+        assert!(of(Connect, Errno::IO).hint().is_none());
+    }
+
+    #[test]
+    fn of_several_attempts_the_most_telling_one_speaks() {
+        let attempt = |address: &str, errno| {
+            Error::new(
+                Operation::Connect,
+                address.to_owned(),
+                io::Error::from(errno),
+            )
+        };
+        let error = Error::of_attempts(vec![
+            attempt("[::1]:80", Errno::NETUNREACH),
+            attempt("127.0.0.1:80", Errno::CONNREFUSED),
+            attempt("127.0.0.2:80", Errno::TIMEDOUT),
+        ]);
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        assert_eq!(error.address(), Some("127.0.0.1:80"));
+        assert_eq!(
+            error.to_string(),
+            "cannot connect to 127.0.0.1:80: connection refused (nor to [::1]:80: unreachable, nor to 127.0.0.2:80: timed out)"
+        );
+        assert_eq!(error.others().len(), 2);
+        let alone = Error::of_attempts(vec![attempt("[::1]:80", Errno::TIMEDOUT)]);
+        assert_eq!(alone.to_string(), "cannot connect to [::1]:80: timed out");
+        assert_eq!(
+            Error::of_attempts(Vec::new()).kind(),
+            ErrorKind::NameNotFound
         );
     }
 

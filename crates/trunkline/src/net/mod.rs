@@ -10,6 +10,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 mod address;
 mod error;
 
+pub(crate) use address::interleaved;
 pub use address::{DEFAULT_HOST, resolve};
 pub use error::{Error, ErrorKind, Operation};
 

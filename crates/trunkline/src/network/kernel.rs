@@ -142,6 +142,12 @@ impl Network for Kernel {
         Ok(socket(key))
     }
 
+    fn rename(&mut self, socket: Socket, token: Token) {
+        if let Some(known_by) = self.selector.data_mut(key(socket)) {
+            *known_by = token;
+        }
+    }
+
     fn connected(&mut self, socket: Socket) -> io::Result<bool> {
         let socket = self.socket(socket)?;
         sockopt::socket_error(socket)??;

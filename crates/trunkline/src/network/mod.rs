@@ -107,6 +107,8 @@ pub trait Network {
     fn accept(&mut self, listener: Socket, token: Token) -> io::Result<(Socket, SocketAddr)>;
     /// Starts to connect; registered with `token`, interested in output, which reports the outcome.
     fn connect(&mut self, address: SocketAddr, token: Token) -> io::Result<Socket>;
+    /// From now on the socket's events carry `token`, the rest of the current batch included.
+    fn rename(&mut self, socket: Socket, token: Token);
     /// After a connecting socket reported readiness: `Ok(true)` connected, `Ok(false)` not yet, or why it failed.
     fn connected(&mut self, socket: Socket) -> io::Result<bool>;
     /// Reads at most `buffer.len()` bytes; 0 is the end of the stream.

@@ -123,7 +123,13 @@ fn live(seed: u64) -> Vec<String> {
     let mut client = EventLoop::over(world.network(), handler, options(&mut random));
     let (good, bad) = (1 + random.index(20), random.index(4));
     for index in 0..good + bad {
-        client.connect(if index < good { echo } else { nowhere });
+        let address = if index < good { echo } else { nowhere };
+        if random.chance(0.5) {
+            client.connect(address);
+        } else {
+            let other = SocketAddr::from(([10, 0, 0, 3], 7));
+            client.connect_any(&[nowhere, other, address]);
+        }
     }
     let mut turns = 0;
     let ended = loop {

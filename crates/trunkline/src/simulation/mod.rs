@@ -5,3 +5,4 @@ mod fidelity;
 mod life;
 mod mutants;
 mod network_tests;
+mod racing;

@@ -13,7 +13,7 @@ use super::{Flags, NO_SLOT};
 
 pub use std::os::windows::io::AsSocket as AsSource;
 pub(crate) use std::os::windows::io::BorrowedSocket as Borrowed;
-pub(crate) use std::os::windows::io::RawSocket as Descriptor;
+pub use std::os::windows::io::RawSocket as Descriptor;
 
 /// What the system answers when it does not know a socket.
 pub(crate) const BAD_DESCRIPTOR: i32 = WinSock::WSAENOTSOCK;

@@ -151,6 +151,14 @@ impl Network for Simulated {
         connected.map(Into::into)
     }
 
+    fn rename(&mut self, socket: Socket, token: Token) {
+        let socket = SimulatedSocket::from(socket);
+        let mut state = self.state.borrow_mut();
+        state.descriptor(self.table, socket, "rename").token = token;
+        let clock = state.clock();
+        state.trace.call(clock, "rename", socket.bits(), 0);
+    }
+
     fn connected(&mut self, socket: Socket) -> io::Result<bool> {
         let socket = SimulatedSocket::from(socket);
         self.call(

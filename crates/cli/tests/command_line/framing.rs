@@ -1,0 +1,187 @@
+//! `--frame` and `--frame-limit`, at both ends.
+
+use crate::support::{Serving, assert_fails, run};
+
+const FRAMINGS: [&str; 11] = [
+    "lines",
+    "lines:crlf",
+    r"eom:||",
+    r"eom:\x00",
+    "length:u8",
+    "length:u16:little",
+    "length:u32:self",
+    "length:varint",
+    "netstring",
+    "cobs",
+    "fixed:3",
+];
+
+#[test]
+fn each_line_is_a_message_and_each_message_a_line() {
+    for framing in FRAMINGS {
+        for (service, answers) in [("echo", "one\ntwo\nsix\n"), ("rooms", "")] {
+            let serving = Serving::start(&[service, ":0", "--frame", framing], 1);
+            let address = serving.address(0).to_string();
+            // The last line has no end: it is a message all the same.
+            let output = run(&["connect", &address, "--frame", framing], b"one\ntwo\nsix");
+            let stdout = String::from_utf8_lossy(&output.stdout);
+            if framing == "fixed:3" && service == "rooms" {
+                // The welcome has not the one size that messages have.
+                assert_eq!(stdout, "");
+                continue;
+            }
+            assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{framing}");
+            let stdout = stdout.lines().filter(|line| !line.starts_with("* "));
+            assert!(stdout.eq(answers.lines()), "{framing}: {output:?}");
+            assert_eq!(output.status.code(), Some(0));
+        }
+    }
+}
+
+#[test]
+fn a_service_frames_what_it_says() {
+    let serving = Serving::start(&["ack", ":0", "--frame", "length:u16"], 1);
+    let mut client = serving.client(0);
+    // Cut as the network may cut it, and with what would end a line.
+    for piece in [&b"\0"[..], b"\x05tw\n", b"\n!\0", b"\0\0\x01", b"x"] {
+        client.send(piece);
+    }
+    client.finish();
+    assert_eq!(client.rest(), b"\0\x09Got tw\n\n!\0\x04Got \0\x05Got x");
+}
+
+#[test]
+fn several_servers_are_labelled_message_by_message() {
+    let serving = Serving::start(&["echo", ":0", "ack", ":0", "--frame", "netstring"], 2);
+    let [echo, ack] = [0, 1].map(|index| serving.address(index).to_string());
+    let output = run(
+        &["connect", &echo, &ack, "--frame", "netstring"],
+        b"one\n\n",
+    );
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let mut lines: Vec<_> = stdout.lines().collect();
+    lines.sort_unstable();
+    let mut expected = [
+        format!("[{ack}] Got "),
+        format!("[{ack}] Got one"),
+        format!("[{echo}] "),
+        format!("[{echo}] one"),
+    ];
+    expected.sort_unstable();
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn many_small_messages_all_arrive() {
+    // A megabyte of nothing but the ends of empty lines: each grows fourfold on the way.
+    let serving = Serving::start(&["echo", ":0", "--frame", "eom:end."], 1);
+    let address = serving.address(0).to_string();
+    let input = vec![b'\n'; 1 << 20];
+    let output = run(&["connect", &address, "--frame", "eom:end."], &input);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert!(output.stdout == input, "{} bytes", output.stdout.len());
+}
+
+#[test]
+fn a_frame_over_the_limit_is_told_and_what_came_before_it_is_not_lost() {
+    let serving = Serving::start(&["echo", ":0"], 1);
+    let address = serving.address(0).to_string();
+    let arguments = [
+        "connect",
+        &address,
+        "--frame",
+        "lines",
+        "--frame-limit",
+        "4",
+    ];
+    let output = run(&arguments, b"good\nlonger\n");
+    assert_eq!(output.stdout, b"good\n");
+    assert_fails(
+        &output,
+        1,
+        "connection lost: closed because of what it sent: frame longer than the limit of 4 bytes",
+        "--frame-limit takes a larger limit",
+    );
+}
+
+#[test]
+fn the_service_refuses_a_frame_over_the_limit() {
+    let serving = Serving::start(&["ack", ":0", "--frame-limit", "4", "--verbose"], 1);
+    let mut client = serving.client(0);
+    client.send("good\nlonger\n");
+    assert_eq!(client.rest(), b"Got good\n");
+    drop(client);
+    assert!(serving.line().ends_with("connected (1 open)"));
+    let line = serving.line();
+    assert!(
+        line.contains("frame longer than the limit of 4 bytes"),
+        "{line}"
+    );
+}
+
+#[test]
+fn what_breaks_the_framing_is_told() {
+    let serving = Serving::start(&["greet", ":0"], 1);
+    let address = serving.address(0).to_string();
+    let output = run(&["connect", &address, "--frame", "netstring"], b"");
+    let why = "malformed frame: a netstring begins with its length in digits and a colon";
+    assert_fails(&output, 1, why, "does the server use the same --frame?");
+}
+
+#[test]
+fn a_line_that_cannot_be_framed_is_told_and_the_others_are_sent() {
+    let serving = Serving::start(&["echo", ":0"], 1);
+    let address = serving.address(0).to_string();
+    let output = run(
+        &["connect", &address, "--frame", "eom:||"],
+        b"one\na||b\ntwo\n",
+    );
+    assert_eq!(output.stdout, b"one\ntwo\n");
+    assert_fails(
+        &output,
+        1,
+        "line 2 of standard input is not sent: message contains the mark that ends a message",
+        "netstring and cobs can carry any message",
+    );
+    let output = run(&["connect", &address, "--frame", "fixed:2"], b"one\nab\n");
+    assert_eq!(output.stdout, b"ab\n");
+    assert_fails(
+        &output,
+        1,
+        "line 1 of standard input is not sent: message of 3 bytes where all have 2",
+        "fixed",
+    );
+}
+
+#[test]
+fn what_is_no_framing_is_answered() {
+    for command in ["serve", "connect"] {
+        let frame = |framing: &str| run(&[command, ":1", "--frame", framing], b"");
+        assert_fails(
+            &frame("lenght:u32"),
+            2,
+            "bad framing \"lenght:u32\": there is none",
+            "did you mean \"length\"?",
+        );
+        assert_fails(
+            &frame("length:u31"),
+            2,
+            "\"u31\" is no kind of number",
+            "length:u32 (or u8,",
+        );
+        assert_fails(
+            &frame("eom:"),
+            2,
+            "bad framing \"eom:\": the mark is empty",
+            "eom:MARK",
+        );
+        assert_fails(
+            &frame(r"eom:\q"),
+            2,
+            "a backslash is followed by",
+            "eom:MARK",
+        );
+        let limit = run(&[command, ":1", "--frame-limit", "0"], b"");
+        assert_fails(&limit, 2, "expected a number of bytes from 1", "--help");
+    }
+}
