@@ -69,7 +69,7 @@
 //! | Linux, `x86_64` | `epoll`, `io_uring`, `poll`, `select` | all tests run |
 //! | Linux, `aarch64` | the same | the conformance suite runs under qemu-user, which has no `io_uring` |
 //! | Windows | `poll` (`WSAPoll`), `select` | the conformance suite runs under Wine 8 |
-//! | FreeBSD, macOS, NetBSD, OpenBSD, DragonFly BSD | `kqueue`, `poll`, `select` | type-checked; `kqueue` passes the conformance suite on Linux, over a model of the kernel's |
+//! | FreeBSD, macOS, NetBSD, OpenBSD, `DragonFly` BSD | `kqueue`, `poll`, `select` | type-checked; `kqueue` passes the conformance suite on Linux, over a model of the kernel's |
 //! | illumos, Solaris | `poll` | type-checked |
 //!
 //! What is only type-checked has never run on its system. `cargo xtask platforms` in the repository repeats all this.
