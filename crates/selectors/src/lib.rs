@@ -72,7 +72,7 @@
 //! | FreeBSD, macOS, NetBSD, OpenBSD, `DragonFly` BSD | `kqueue`, `poll`, `select` | type-checked; `kqueue` passes the conformance suite on Linux, over a model of the kernel's |
 //! | illumos, Solaris | `poll` | type-checked |
 //!
-//! What is only type-checked has never run on its system. `cargo xtask platforms` in the repository repeats all this.
+//! What was only type-checked or linked has never run on its system. `cargo xtask platforms` in the repository repeats all this.
 //! A source is what [`AsSource`] names: `AsFd` on Unix, `AsSocket` on Windows. What the systems do not tell is in the
 //! [`Capabilities`], and this:
 //!
