@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod figures;
+mod platforms;
 mod programs;
 mod test;
 mod tour;
@@ -14,6 +15,8 @@ usage: cargo xtask COMMAND
   test [--no-skip]   every test: unit, documentation, examples, the README's tour, and real peers
                      against a release build; --no-skip (or CI=true) makes a missing program a failure
   tour               the README's tour alone
+  platforms [NAME…]  the selectors on other platforms, or on those whose name contains one of NAME: type-checked,
+                     linked, or run under Wine and qemu; installs what it needs when it is root; takes long
   figures            system calls, user-space instructions and memory of `trunkline serve`
 ";
 
@@ -27,6 +30,7 @@ fn main() -> ExitCode {
         ["test"] => test::run(test::strict_by_environment()),
         ["test", "--no-skip"] => test::run(true),
         ["tour"] => programs::build_trunkline().and_then(|trunkline| tour::run(&trunkline)),
+        ["platforms", ref wanted @ ..] => platforms::run(wanted),
         ["figures"] => figures::run_with_raised_limit(),
         ["figures", figures::LIMIT_RAISED] => figures::run(),
         ["help" | "--help" | "-h"] => {

@@ -33,7 +33,7 @@ pub struct Capabilities {
     /// Otherwise it tells what changed, as it was then: it need not be all that holds, and somebody may have taken it
     /// since.
     pub edge_tells_state: bool,
-    /// A wait keeps its timeout to the nanosecond; otherwise it is rounded up to a millisecond. Tried where it
+    /// A wait keeps its timeout to the nanosecond; otherwise it is rounded up, to a millisecond at most. Tried where it
     /// depends on the kernel.
     pub nanosecond_timeouts: bool,
     /// A source registered for [`Interest::PRIORITY`](crate::Interest::PRIORITY) alone wakes for an error.
@@ -41,6 +41,13 @@ pub struct Capabilities {
     /// A source registered for [`Interest::WRITE`](crate::Interest::WRITE), and not for
     /// [`READ`](crate::Interest::READ), wakes for a hang-up even if it has no room for output.
     pub hang_up_with_write_alone: bool,
+    /// [`Interest::PRIORITY`](crate::Interest::PRIORITY) can be asked for. Otherwise that is an error.
+    pub priority: bool,
+    /// The peer's half-close is told as [`READ_CLOSED`](crate::Readiness::READ_CLOSED). Otherwise it is told as
+    /// readable, and a read gives the end.
+    pub half_close: bool,
+    /// The end of input is told while input before it has yet to be read. Otherwise it may be told only after that.
+    pub end_beside_data: bool,
     /// A source that was closed behind the selector's back is reported as
     /// [`INVALID`](crate::Readiness::INVALID) at the next wait. Otherwise it falls silent, and is reported as invalid
     /// when its interest is next changed. (On `io_uring`, which holds open what it waits for, "the next wait" is the
@@ -72,6 +79,8 @@ impl Capabilities {
     pub(crate) fn of(mechanism: Mechanism) -> Capabilities {
         // The sets of `select` have no place for an error or a hang-up by itself.
         let sets = mechanism == Mechanism::Select;
+        // Nor has the filter for priority input.
+        let filters = mechanism == Mechanism::Kqueue;
         // Only who hands over numbers anew at every wait shows the kernel a number that is not open.
         let numbers = matches!(
             mechanism,
@@ -82,10 +91,13 @@ impl Capabilities {
             edge: mechanism.support(Trigger::Edge),
             one_shot: mechanism.support(Trigger::OneShot),
             exclusive: mechanism.support(Trigger::Exclusive),
-            edge_tells_state: mechanism != Mechanism::IoUring,
+            edge_tells_state: !filters && mechanism != Mechanism::IoUring,
             nanosecond_timeouts: backend::takes_nanoseconds(mechanism),
-            error_with_priority_alone: !sets,
-            hang_up_with_write_alone: !sets,
+            error_with_priority_alone: !sets && !filters,
+            hang_up_with_write_alone: !sets && backend::TELLS_HANG_UP,
+            priority: backend::tells_priority(mechanism),
+            half_close: backend::tells_half_close(mechanism),
+            end_beside_data: backend::TELLS_END_BESIDE_DATA,
             reports_closed_sources: numbers,
             watches_files: !numbers,
             regular_files: mechanism != Mechanism::Epoll,

@@ -1,5 +1,5 @@
-//! Which of my sources is ready? `select`, `poll` and `epoll` behind one safe interface, with the vocabulary of
-//! Python's `selectors`: register, modify, unregister, select.
+//! Which of my sources is ready? `select`, `poll`, `epoll`, `io_uring` and `kqueue` behind one safe interface, with the
+//! vocabulary of Python's `selectors`: register, modify, unregister, select.
 //!
 //! A [`Selector`] *owns* its sources together with data of any type, and lends both by [`Key`]. A key is
 //! generational: once [`Selector::unregister`] has returned, no event for that key is delivered, not even from the
@@ -62,11 +62,35 @@
 //! [`raw`] is each mechanism by itself, over descriptors that it does not own, shared by threads: for bindings to other
 //! languages, and nobody else.
 //!
+//! # Platforms
+//!
+//! | Platform | Mechanisms | Known from (2026-11-21) |
+//! |---|---|---|
+//! | Linux, `x86_64` | `epoll`, `io_uring`, `poll`, `select` | all tests run |
+//! | Linux, `aarch64` | the same | the conformance suite runs under qemu-user, which has no `io_uring` |
+//! | Windows | `poll` (`WSAPoll`), `select` | the conformance suite runs under Wine 8 |
+//! | FreeBSD, macOS, NetBSD, OpenBSD, `DragonFly` BSD | `kqueue`, `poll`, `select` | type-checked; `kqueue` passes the conformance suite on Linux, over a model of the kernel's |
+//! | illumos, Solaris | `poll` | type-checked |
+//!
+//! What was only type-checked or linked has never run on its system. `cargo xtask platforms` in the repository repeats all this.
+//! A source is what [`AsSource`] names: `AsFd` on Unix, `AsSocket` on Windows. What the systems do not tell is in the
+//! [`Capabilities`], and this:
+//!
+//! - Windows: sockets only. Its clock may add a tick to a timeout. Before Windows 10 2004 `WSAPoll` does not tell of a
+//!   connect that failed; `select` does.
+//! - macOS: `poll` has one word for the end of either direction. With [`Interest::READ`] it is told as the end of input,
+//!   and the source as writable if that was asked for, which it need not be.
+//! - `kqueue` tells the two directions apart: "write closed" does not wait there for the end of input.
+//!
 //! # Spurious readiness
 //!
 //! Ready is a hint that was true when the system gave it. Keep sources non-blocking and treat "would block" as
 //! "not yet": another reader of the same socket may have been faster.
 #![deny(unsafe_code)]
+
+/// The conformance suite calls the crate by its name, also where it runs inside of it.
+#[cfg(test)]
+extern crate self as trunkline_selectors;
 
 #[allow(unsafe_code)]
 mod backend;
@@ -88,6 +112,7 @@ mod sync {
     pub(crate) use std::sync::atomic::{AtomicBool, Ordering};
 }
 
+pub use backend::AsSource;
 pub use capabilities::{Capabilities, Support};
 pub use interest::{Interest, Trigger};
 pub use mechanism::{

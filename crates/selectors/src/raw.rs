@@ -42,18 +42,18 @@
 //! # }
 //! ```
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod cost;
 mod table;
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests;
 
 use std::fmt;
 use std::io;
-use std::os::fd::RawFd;
 use std::time::Duration;
 
 use self::table::Table;
+pub use crate::backend::Descriptor;
 use crate::backend::{self, BATCH, Entries, Native, WAKER};
 use crate::capabilities::Capabilities;
 use crate::deadline::Deadline;
@@ -129,7 +129,7 @@ impl RawSelector {
     /// give its number to a file that somebody else opens, and which then is watched and reported on their behalf.
     pub unsafe fn register(
         &self,
-        descriptor: RawFd,
+        descriptor: Descriptor,
         token: u64,
         interest: Interest,
         trigger: Trigger,
@@ -150,7 +150,7 @@ impl RawSelector {
     /// exclusive one that the system refuses is not registered any more.
     pub fn modify(
         &self,
-        descriptor: RawFd,
+        descriptor: Descriptor,
         token: u64,
         interest: Interest,
         trigger: Trigger,
@@ -168,8 +168,8 @@ impl RawSelector {
     /// # Errors
     ///
     /// `ENOENT` when the descriptor is not registered, `EBADF` when it is not open, where the mechanism can tell.
-    pub fn unregister(&self, descriptor: RawFd) -> io::Result<()> {
-        if descriptor < 0 {
+    pub fn unregister(&self, descriptor: Descriptor) -> io::Result<()> {
+        if !backend::is_descriptor(descriptor) {
             return Err(backend::not_open());
         }
         match &self.door {
@@ -215,12 +215,12 @@ impl RawSelector {
 
     fn check(
         &self,
-        descriptor: RawFd,
+        descriptor: Descriptor,
         token: u64,
         interest: Interest,
         trigger: Trigger,
     ) -> io::Result<()> {
-        if descriptor < 0 {
+        if !backend::is_descriptor(descriptor) {
             return Err(backend::not_open());
         }
         if !self.mechanism.supports(trigger) {

@@ -2,10 +2,9 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Duration;
 
-use crate::backend::{Backend, Flags, index};
+use crate::backend::{AsSource, BAD_DESCRIPTOR, Backend, Descriptor, Flags, Slots, descriptor_of};
 use crate::capabilities::Capabilities;
 use crate::deadline::Deadline;
 use crate::interest::{Interest, Trigger};
@@ -17,7 +16,7 @@ use crate::waker::Waker;
 
 /// Waits for many sources at once.
 ///
-/// `S` is the source: anything with a descriptor, owned (`TcpStream`, `OwnedFd`) or lent (`&TcpStream`,
+/// `S` is the source: anything with a descriptor, owned (`TcpStream`, `TcpListener`) or lent (`&TcpStream`,
 /// `BorrowedFd<'_>`, `Arc<TcpStream>`). `T` is data of your choice that goes with it. Sources are lent as `&S`, never
 /// as `&mut S`: replacing a source would leave the mechanism with a descriptor that is gone.
 ///
@@ -46,10 +45,10 @@ use crate::waker::Waker;
 /// # Ok(())
 /// # }
 /// ```
-pub struct Selector<S: AsFd, T = ()> {
+pub struct Selector<S: AsSource, T = ()> {
     registrations: Slab<Registration<S, T>>,
     /// The slot of the registration of each descriptor.
-    slots: Vec<u32>,
+    slots: Slots,
     /// Registrations whose interest was modified since the last wait.
     changed: Vec<Key>,
     /// Registrations whose change the mechanism refused.
@@ -68,7 +67,7 @@ struct Registration<S, T> {
     data: T,
     /// The source's descriptor. A number to look things up by: nothing is done through it but what the mechanism's
     /// own calls do, and to them the number of a closed descriptor is just an error.
-    descriptor: RawFd,
+    descriptor: Descriptor,
     /// What the user wants.
     wanted: Interest,
     /// What the mechanism was told.
@@ -86,10 +85,7 @@ enum State {
     Closed,
 }
 
-/// Marks a descriptor that is not registered.
-const NO_SLOT: u32 = u32::MAX;
-
-impl<S: AsFd, T> Selector<S, T> {
+impl<S: AsSource, T> Selector<S, T> {
     /// A selector over the best mechanism that works here, or over the one that the environment variable
     /// `TRUNKLINE_MECHANISM` names.
     ///
@@ -110,7 +106,7 @@ impl<S: AsFd, T> Selector<S, T> {
         let backend = Backend::new(mechanism, waker.descriptor())?;
         Ok(Selector {
             registrations: Slab::new(),
-            slots: Vec::new(),
+            slots: Slots::default(),
             changed: Vec::new(),
             failed: Vec::new(),
             strays: false,
@@ -166,7 +162,7 @@ impl<S: AsFd, T> Selector<S, T> {
         trigger: Trigger,
         data: T,
     ) -> Result<Key, RegisterError<S, T>> {
-        let descriptor = source.as_fd().as_raw_fd();
+        let descriptor = descriptor_of(&source);
         if let Err(error) = self.admit(descriptor, interest, trigger) {
             return Err(RegisterError {
                 source,
@@ -185,23 +181,23 @@ impl<S: AsFd, T> Selector<S, T> {
             state,
         };
         let key = self.registrations.insert(registration);
-        self.slots[index(descriptor)] = key.index();
+        self.slots.put(descriptor, key.index());
         Ok(key)
     }
 
     /// Has the mechanism watch a descriptor, under the key that its registration is going to have.
-    fn admit(&mut self, descriptor: RawFd, interest: Interest, trigger: Trigger) -> io::Result<()> {
+    fn admit(
+        &mut self,
+        descriptor: Descriptor,
+        interest: Interest,
+        trigger: Trigger,
+    ) -> io::Result<()> {
         if !self.mechanism.supports(trigger) {
             return Err(no_such_trigger(self.mechanism, trigger));
         }
         check_interest(trigger, interest)?;
-        let needed = index(descriptor) + 1;
-        if self.slots.len() < needed {
-            self.slots
-                .reserve_exact((needed - self.slots.len()).max(self.slots.len() / 4));
-            self.slots.resize(needed, NO_SLOT);
-        }
-        if let Some(previous) = self.registrations.key_at(self.slots[index(descriptor)]) {
+        self.slots.reserve(descriptor);
+        if let Some(previous) = self.registrations.key_at(self.slots.get(descriptor)) {
             self.displace(previous)?;
         }
         self.backend.register(
@@ -226,7 +222,7 @@ impl<S: AsFd, T> Selector<S, T> {
         }
         self.backend
             .unregister(old.descriptor, previous, old.applied);
-        self.slots[index(old.descriptor)] = NO_SLOT;
+        self.slots.remove(old.descriptor);
         old.watch_nothing();
         Ok(())
     }
@@ -267,10 +263,9 @@ impl<S: AsFd, T> Selector<S, T> {
     /// duplicates of the descriptor stay open.
     pub fn unregister(&mut self, key: Key) -> Option<(S, T)> {
         let registration = self.registrations.remove(key)?;
-        let slot = &mut self.slots[index(registration.descriptor)];
         // Not so when the descriptor has a new owner: then it is the new owner's registration.
-        if *slot == key.index() {
-            *slot = NO_SLOT;
+        if self.slots.get(registration.descriptor) == key.index() {
+            self.slots.remove(registration.descriptor);
             self.backend
                 .unregister(registration.descriptor, key, registration.applied);
         }
@@ -320,9 +315,9 @@ impl<S: AsFd, T> Selector<S, T> {
     }
 
     /// The key of the registered source that has the same descriptor as `source`.
-    pub fn key_of(&self, source: &impl AsFd) -> Option<Key> {
-        let slot = self.slots.get(index(source.as_fd().as_raw_fd()))?;
-        self.registrations.key_at(*slot)
+    pub fn key_of(&self, source: &impl AsSource) -> Option<Key> {
+        self.registrations
+            .key_at(self.slots.get(descriptor_of(source)))
     }
 
     /// All registered sources with their data.
@@ -426,7 +421,7 @@ impl<S: AsFd, T> Selector<S, T> {
             if !registration.is_due() {
                 continue;
             }
-            let result = if self.slots[index(registration.descriptor)] == key.index() {
+            let result = if self.slots.get(registration.descriptor) == key.index() {
                 self.backend
                     .modify(registration.descriptor, key, change, registration.trigger)
             } else {
@@ -607,7 +602,8 @@ impl<S, T> Registration<S, T> {
 
 /// What to report when the mechanism refused a change: it does not know the descriptor, or something else.
 fn refusal(error: &io::Error) -> Readiness {
-    let unknown = error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(EBADF);
+    let unknown =
+        error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(BAD_DESCRIPTOR);
     if unknown {
         Readiness::INVALID
     } else {
@@ -615,10 +611,7 @@ fn refusal(error: &io::Error) -> Readiness {
     }
 }
 
-/// "Bad file descriptor", for which the standard library has no stable kind.
-const EBADF: i32 = rustix::io::Errno::BADF.raw_os_error();
-
-impl<S: AsFd, T> fmt::Debug for Selector<S, T> {
+impl<S: AsSource, T> fmt::Debug for Selector<S, T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Selector")
@@ -630,18 +623,21 @@ impl<S: AsFd, T> fmt::Debug for Selector<S, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::OwnedFd;
+    use std::net::TcpListener;
 
     use super::*;
 
     /// What a mechanism adds for each registration, `poll` most: a row, its key, and the row's place by slot.
+    #[cfg(unix)]
     const MECHANISM_BYTES: usize = 8 + 8 + 4;
 
+    /// On Windows sockets are twice as wide, and found by a map.
+    #[cfg(unix)]
     #[test]
     fn a_registration_costs_at_most_forty_bytes_beyond_source_and_data() {
         let generation = size_of::<u32>();
         let slot_of_descriptor = size_of::<u32>();
-        let fields = size_of::<Registration<OwnedFd, ()>>() - size_of::<OwnedFd>();
+        let fields = size_of::<Registration<TcpListener, ()>>() - size_of::<TcpListener>();
         assert!(
             generation + fields + slot_of_descriptor + MECHANISM_BYTES <= 40,
             "{fields}"
@@ -650,9 +646,9 @@ mod tests {
 
     #[test]
     fn a_change_that_is_taken_back_is_not_told_to_the_system() {
-        let (reader, _writer) = rustix::pipe::pipe().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut selector = Selector::new().unwrap();
-        let key = selector.register(reader, Interest::READ, ()).unwrap();
+        let key = selector.register(listener, Interest::READ, ()).unwrap();
         selector.modify(key, Interest::NONE).unwrap();
         selector.modify(key, Interest::WRITE).unwrap();
         assert_eq!(selector.changed.len(), 1);

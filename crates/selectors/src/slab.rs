@@ -25,6 +25,7 @@ impl Key {
     }
 
     /// How often the slot had been used before.
+    #[cfg(target_os = "linux")]
     pub(crate) const fn generation(self) -> u32 {
         self.generation
     }

@@ -2,10 +2,9 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use crate::backend::Signal;
+use crate::backend::{Borrowed, Signal};
 use crate::wake::Wake;
 
 /// Ends a selector's wait from any thread: the one under way, or else the next one.
@@ -42,7 +41,7 @@ impl Waker {
     }
 
     /// What the mechanism watches for input.
-    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+    pub(crate) fn descriptor(&self) -> Borrowed<'_> {
         self.wake.signal().descriptor()
     }
 

@@ -1,6 +1,6 @@
 //! One suite for every mechanism: whatever a selector promises, it promises on all of them.
 //!
-//! Each case is a function of the mechanism, written once; the list below turns it into one test per
+//! Each case is a function of the mechanism, written once; the list in `conformance/mod.rs` turns it into one test per
 //! mechanism, `epoll::w3_eintr_keeps_the_deadline` and so on. A name that starts with a letter and a number is the
 //! row of the project's table of known defects that the case would catch.
 //!
@@ -9,137 +9,43 @@
 
 #![forbid(unsafe_code)]
 
-mod conformance {
-    pub(crate) mod capabilities;
-    pub(crate) mod facts;
-    pub(crate) mod letting_go;
-    pub(crate) mod progress;
-    pub(crate) mod readiness;
-    pub(crate) mod registrations;
-    pub(crate) mod special;
-    pub(crate) mod support;
-    pub(crate) mod triggers;
-    pub(crate) mod waiting;
-    pub(crate) mod waking;
-}
+#[macro_use]
+#[path = "conformance/mod.rs"]
+mod conformance;
 
-/// Turns the list of cases into one test per case and mechanism. A case missing from the list is dead code, which
-/// the compiler reports.
-macro_rules! on_every_mechanism {
-    (@one $module:ident $mechanism:ident { $($subject:ident: $($case:ident)+;)+ }) => {
-        mod $module {
-            $($(
-                #[test]
-                fn $case() {
-                    let mechanism = trunkline_selectors::Mechanism::$mechanism;
-                    if crate::conformance::support::works_here(mechanism) {
-                        crate::conformance::$subject::$case(mechanism);
-                    }
-                }
-            )+)+
-        }
-    };
-    ($cases:tt) => {
-        on_every_mechanism!(@all $cases epoll Epoll, io_uring IoUring, poll Poll, select Select);
-    };
-    (@all $cases:tt $($module:ident $mechanism:ident),+) => {
-        $(on_every_mechanism!(@one $module $mechanism $cases);)+
+/// Instantiates the suite for the mechanisms of a platform.
+macro_rules! mechanisms_of {
+    ($($platform:meta => $($module:ident $mechanism:ident),+;)+) => {
+        $(
+            #[cfg($platform)]
+            conformance_cases!($($module $mechanism),+);
 
-        #[test]
-        fn no_mechanism_that_works_here_is_left_out() {
-            let tested = [$(trunkline_selectors::Mechanism::$mechanism),+];
-            for entry in trunkline_selectors::Mechanism::available() {
-                assert!(!entry.is_available() || tested.contains(&entry.mechanism), "{entry:?}");
-            }
-        }
+            #[cfg($platform)]
+            const TESTED: &[trunkline_selectors::Mechanism] =
+                &[$(trunkline_selectors::Mechanism::$mechanism),+];
+        )+
     };
 }
 
-on_every_mechanism!({
-    waiting:
-        w3_eintr_keeps_the_deadline
-        w4_short_timeouts_are_neither_cut_nor_rounded_to_a_millisecond
-        w4_zero_stays_zero
-        w5_very_long_timeouts_wait
-        no_timeout_waits_until_something_is_ready
-        w1_no_news_is_lost_while_others_are_taken
-        an_empty_selector_waits_for_its_timeout;
-    waking:
-        w1_a_wake_before_the_wait_ends_it_at_once
-        w1_a_wake_during_the_wait_ends_it
-        w1_a_wake_after_a_wait_counts_for_the_next
-        w1_no_wake_is_lost_among_many_threads
-        wakes_before_one_wait_are_one
-        several_wakers_end_the_same_selector
-        a_wake_and_events_come_together
-        a_waker_wakes_no_other_selector
-        a_waker_may_outlive_its_selector;
-    registrations:
-        r1_a_number_reused_within_a_batch_gets_no_stale_event
-        r2_unregister_silences_at_once
-        r2_unregister_takes_effect_within_the_batch
-        r4_a_duplicate_left_open_makes_no_events
-        r7_a_failed_registration_leaks_nothing
-        r8_descriptor_2000_works
-        more_sources_ready_than_one_batch_holds
-        registering_twice_is_already_exists
-        a_stale_key_is_not_found_everywhere
-        modify_takes_effect_at_the_next_wait
-        modify_masks_the_current_batch
-        modify_there_and_back_changes_nothing
-        look_up_by_source_and_by_key
-        iteration_visits_every_registration
-        data_makes_the_round_trip
-        unregister_gives_source_and_data_back
-        a_failed_register_gives_source_and_data_back
-        any_kind_of_source_is_welcome;
-    triggers:
-        a_trigger_that_is_not_offered_is_refused_by_name
-        edge_tells_once_per_change
-        one_shot_tells_once_until_it_is_armed_again
-        one_shot_hears_of_a_hang_up_when_it_is_armed_again
-        one_shot_is_not_armed_by_anything_but_modify
-        one_shots_that_do_not_fit_into_a_batch_stay_armed
-        one_shots_leave_the_others_alone
-        exclusive_wakes_one_at_least_and_not_all
-        exclusive_follows_its_interest
-        exclusive_does_not_watch_for_priority;
-    capabilities:
-        an_error_with_priority_alone_is_seen_as_they_say
-        a_hang_up_with_write_alone_is_seen_as_they_say
-        the_selector_says_what_its_mechanism_says;
-    readiness:
-        e1_half_close_is_not_a_hang_up
-        e1_half_close_keeps_unread_data
-        e1_half_close_is_silent_without_read_interest
-        e2_a_reset_wakes_reader_and_writer
-        e2_a_broken_pipe_wakes_the_writer
-        e3_empty_interest_never_storms
-        e3_a_paused_reader_hears_of_the_hang_up_on_resuming
-        e3_priority_interest_never_storms
-        e4_a_partial_read_is_not_forgotten
-        e5_a_second_reader_may_find_nothing
-        e6_out_of_band_data_is_not_readable_for_ever
-        e6_priority_interest_hears_of_urgent_data_alone
-        the_end_of_a_pipe_is_no_error
-        readiness_facts_are_told_apart
-        a_full_writer_becomes_writable_again;
-    letting_go:
-        unregister_lets_go_of_the_source_at_once
-        a_dropped_selector_lets_go_of_its_sources
-        an_old_interest_does_not_answer_for_the_new_one
-        news_survive_the_end_of_another_registration
-        a_selector_may_move_to_another_thread
-        changes_of_thousands_at_once;
-    progress:
-        e4_what_was_not_read_is_announced_again
-        e4_with_edge_trigger_more_input_is_a_new_edge
-        e7_a_flooding_peer_starves_nobody
-        e7_a_seldom_source_gets_its_turn_among_too_many_busy_ones;
-    special:
-        r9_a_regular_file_is_always_ready
-        r9_the_null_device_is_always_ready
-        r9_always_ready_sources_obey_modify_and_unregister
-        r9_an_always_ready_source_does_not_hide_others
-        r9_a_terminal_is_ready_when_there_is_input;
-});
+mechanisms_of! {
+    target_os = "linux" => epoll Epoll, io_uring IoUring, poll Poll, select Select;
+    any(
+        target_vendor = "apple",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd",
+        target_os = "dragonfly"
+    ) => kqueue Kqueue, poll Poll, select Select;
+    any(target_os = "illumos", target_os = "solaris") => poll Poll;
+    windows => poll Poll, select Select;
+}
+
+#[test]
+fn no_mechanism_that_works_here_is_left_out() {
+    for entry in trunkline_selectors::Mechanism::available() {
+        assert!(
+            !entry.is_available() || TESTED.contains(&entry.mechanism),
+            "{entry:?}"
+        );
+    }
+}

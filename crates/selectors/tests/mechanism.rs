@@ -171,9 +171,9 @@ fn chosen_with(value: Option<&str>) -> String {
 #[test]
 fn the_environment_overrides_the_choice() {
     assert_eq!(ENVIRONMENT_VARIABLE, "TRUNKLINE_MECHANISM");
-    for name in ["epoll", "io_uring", "poll", "select"] {
-        let mechanism: Mechanism = name.parse().expect("a name");
-        let text = chosen_with(Some(name));
+    for &mechanism in Mechanism::all() {
+        let name = mechanism.to_string();
+        let text = chosen_with(Some(&name));
         if mechanism.check().is_ok() {
             assert!(text.contains(&format!("chose {name}.")), "{text}");
         } else {

@@ -7,6 +7,8 @@
 //! differs, its capabilities say so.
 
 #![forbid(unsafe_code)]
+// The model is Linux's sockets.
+#![cfg(target_os = "linux")]
 
 #[path = "model/bytes.rs"]
 mod bytes;

@@ -11,7 +11,10 @@
 
 #[path = "conformance/facts.rs"]
 mod facts;
-#[allow(dead_code)] // made for the suite, which needs more of it
+#[allow(dead_code, unused_imports)] // made for the suite, which needs more of it
+#[path = "conformance/platform.rs"]
+mod platform;
+#[allow(dead_code, unused_imports)] // as above
 #[path = "conformance/support.rs"]
 mod support;
 

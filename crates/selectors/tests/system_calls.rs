@@ -1,6 +1,7 @@
 //! One system call per turn, counted from outside, by `strace`.
 
 #![forbid(unsafe_code)]
+#![cfg(target_os = "linux")]
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;

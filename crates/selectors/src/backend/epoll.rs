@@ -8,7 +8,8 @@ use rustix::io::Errno;
 
 use self::set::{Entries, Set};
 use super::one_shots::OneShots;
-use super::{BATCH, Flags, WAKER, check_open};
+use super::platform::check_open;
+use super::{BATCH, Flags, WAKER};
 use crate::interest::{Interest, Trigger};
 use crate::slab::Key;
 

@@ -12,8 +12,8 @@
 //!   arm a one-shot again, fired or not, and then neither is empty. After an error the descriptor is not watched. A
 //!   change never reaches another file that has got the descriptor's number where the mechanism can tell: an entry that
 //!   the system forgot is an error, it is not made anew.
-//! - `unregister(descriptor, key, interest)`: stops at once. Never fails: a descriptor that was closed behind our back
-//!   is gone already.
+//! - `unregister(descriptor, key, interest)`: stops at once, and lets go of the file, so that whoever closes the source
+//!   closes it. Never fails: a descriptor that was closed behind our back is gone already.
 //! - `holds(descriptor, key, interest)`: whether the mechanism still watches the file it was told to, and nothing
 //!   changes by asking. False only if it is sure that the descriptor was closed in the meantime.
 //! - `has_fired(key)`: whether this is a one-shot that was in a batch and was not armed again. Asked only of mechanisms
@@ -21,7 +21,8 @@
 //! - `may_report_strays()`: whether the system may go on reporting keys that were unregistered, because it does not let
 //!   go of them; a new set is the only cure.
 //! - `wait(timeout)`: waits and collects a batch; says how many entries it has, the waker's included. A one-shot that is
-//!   in the batch is not watched any more, and one that is not still is. May end early with none. `EINTR` is returned as it is; the selector keeps the deadline. Allocates nothing.
+//!   in the batch is not watched any more, and one that is not still is. May end early with none. `EINTR` is returned as
+//!   it is; the selector keeps the deadline. Allocates nothing.
 //! - `saw_waker()`: whether the waker's descriptor is in the batch.
 //! - `next()`: the next entry of the batch, as the system's [`Flags`]. May give the waker's, whose key names nothing.
 //!
@@ -32,31 +33,104 @@
 //! that was closed behind its back is a number the system does not know, which it says (`EBADF`, `POLLNVAL`).
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
-
-use rustix::event::{EventfdFlags, PollFlags, Timespec, eventfd};
-use rustix::io::Errno;
 
 use crate::interest::{Interest, Trigger};
 use crate::mechanism::Mechanism;
 use crate::readiness::Readiness;
 use crate::slab::Key;
 
-#[cfg(not(target_os = "linux"))]
-compile_error!("trunkline-selectors runs on Linux only so far; kqueue and Windows are to come");
+// Which mechanism is real on which platform. The others are `Absent` there: nobody can make one.
 
+#[cfg_attr(all(test, target_os = "linux"), allow(dead_code))] // the tests have all of them
+mod absent;
+#[cfg(any(target_os = "linux", target_os = "android"))]
 mod epoll;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod epoll {
+    pub(super) use super::absent::Absent as Epoll;
+    pub(super) use super::absent::set;
+}
+
+#[cfg(target_os = "linux")]
+#[allow(clippy::unnecessary_wraps, clippy::unused_self)]
+mod io_uring;
+#[cfg(not(target_os = "linux"))]
+mod io_uring {
+    pub(super) use super::absent::Absent as IoUring;
+    use crate::mechanism::Mechanism;
+
+    pub(super) fn check() -> Result<(), String> {
+        Err(super::belongs_elsewhere(Mechanism::IoUring))
+    }
+}
+
+#[cfg(any(
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly",
+    all(test, target_os = "linux")
+))]
+#[allow(clippy::unused_self)]
+mod kqueue;
+#[cfg(not(any(
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly",
+    all(test, target_os = "linux")
+)))]
+mod kqueue {
+    pub(super) use super::absent::{Absent as Kqueue, check};
+}
+
 mod one_shots;
 // All have the same functions, also where a table in memory refuses nothing and knows nothing but numbers.
 #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
-mod io_uring;
-#[allow(clippy::unnecessary_wraps, clippy::unused_self)]
+#[cfg_attr(windows, path = "windows/poll.rs")]
 mod poll;
+
+#[cfg(any(
+    windows,
+    target_os = "linux",
+    target_os = "android",
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly"
+))]
 #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
+#[cfg_attr(windows, path = "windows/select.rs")]
 mod select;
-#[cfg(test)]
-mod tests;
+#[cfg(not(any(
+    windows,
+    target_os = "linux",
+    target_os = "android",
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly"
+)))]
+mod select {
+    pub(super) use super::absent::{Absent as Select, check};
+}
+
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows/mod.rs")]
+mod platform;
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) mod tests;
+
+pub use platform::{AsSource, Descriptor};
+pub(crate) use platform::{
+    BAD_DESCRIPTOR, Borrowed, Signal, Slots, TELLS_END_BESIDE_DATA, TELLS_HANG_UP, check_open,
+    descriptor_of, exists, is_descriptor, not_found, not_open,
+};
 
 /// How many entries a batch has at most, but for those that never block.
 pub(crate) const BATCH: usize = 1024;
@@ -69,12 +143,15 @@ pub(crate) const WAKER: u64 = Key::NOTHING.to_bits();
 pub(crate) use epoll::set::{Entries, Set as Native};
 
 /// The set of a mechanism that is one of those.
-pub(crate) fn native(mechanism: Mechanism, waker: BorrowedFd<'_>) -> io::Result<Option<Native>> {
+pub(crate) fn native(mechanism: Mechanism, waker: Borrowed<'_>) -> io::Result<Option<Native>> {
     match mechanism {
         Mechanism::Epoll => Native::new(waker).map(Some),
         _ => Ok(None),
     }
 }
+
+/// Marks a descriptor that is not registered.
+pub(crate) const NO_SLOT: u32 = u32::MAX;
 
 /// The mechanism in use. Its tag has a byte of its own: the compiler's choice, hidden in the first variant's fields,
 /// takes seven instructions to read.
@@ -84,6 +161,7 @@ pub(crate) enum Backend {
     IoUring(Box<io_uring::IoUring>),
     Poll(poll::Poll),
     Select(select::Select),
+    Kqueue(kqueue::Kqueue),
 }
 
 /// Calls a function of the mechanism in use.
@@ -94,29 +172,31 @@ macro_rules! dispatch {
             Backend::IoUring($mechanism) => $call,
             Backend::Poll($mechanism) => $call,
             Backend::Select($mechanism) => $call,
+            Backend::Kqueue($mechanism) => $call,
         }
     };
 }
 
 impl Backend {
-    pub(crate) fn new(mechanism: Mechanism, waker: BorrowedFd<'_>) -> io::Result<Backend> {
-        match mechanism {
+    pub(crate) fn new(mechanism: Mechanism, waker: Borrowed<'_>) -> io::Result<Backend> {
+        let made = match mechanism {
             Mechanism::Epoll => epoll::Epoll::new(waker).map(Backend::Epoll),
             Mechanism::IoUring => io_uring::IoUring::new(waker)
                 .map(|io_uring| Backend::IoUring(Box::new(io_uring)))
                 .map_err(|error| mechanism.check().err().map_or(error, Into::into)),
             Mechanism::Poll => Ok(Backend::Poll(poll::Poll::new(waker))),
-            Mechanism::Select => Ok(Backend::Select(select::Select::new(waker))),
-            Mechanism::Kqueue => Err(mechanism
-                .check()
-                .err()
-                .map_or(io::ErrorKind::Unsupported.into(), Into::into)),
-        }
+            Mechanism::Select => select::Select::new(waker).map(Backend::Select),
+            Mechanism::Kqueue => kqueue::Kqueue::new(waker).map(Backend::Kqueue),
+        };
+        made.map_err(|error| match (error.kind(), mechanism.check()) {
+            (io::ErrorKind::Unsupported, Err(unavailable)) => unavailable.into(),
+            _ => error,
+        })
     }
 
     pub(crate) fn register(
         &mut self,
-        descriptor: RawFd,
+        descriptor: Descriptor,
         key: Key,
         interest: Interest,
         trigger: Trigger,
@@ -126,7 +206,7 @@ impl Backend {
 
     pub(crate) fn modify(
         &mut self,
-        descriptor: RawFd,
+        descriptor: Descriptor,
         key: Key,
         change: (Interest, Interest),
         trigger: Trigger,
@@ -134,11 +214,11 @@ impl Backend {
         dispatch!(self, mechanism => mechanism.modify(descriptor, key, change, trigger))
     }
 
-    pub(crate) fn unregister(&mut self, descriptor: RawFd, key: Key, interest: Interest) {
+    pub(crate) fn unregister(&mut self, descriptor: Descriptor, key: Key, interest: Interest) {
         dispatch!(self, mechanism => mechanism.unregister(descriptor, key, interest));
     }
 
-    pub(crate) fn holds(&self, descriptor: RawFd, key: Key, interest: Interest) -> bool {
+    pub(crate) fn holds(&self, descriptor: Descriptor, key: Key, interest: Interest) -> bool {
         dispatch!(self, mechanism => mechanism.holds(descriptor, key, interest))
     }
 
@@ -186,34 +266,58 @@ impl Backend {
 
 /// Why a mechanism does not work here.
 pub(crate) fn check(mechanism: Mechanism) -> Result<(), String> {
-    match mechanism {
-        Mechanism::Epoll => epoll::set::check().map_err(|error| error.to_string()),
-        Mechanism::IoUring => io_uring::check(),
-        Mechanism::Poll | Mechanism::Select => Ok(()),
-        Mechanism::Kqueue => Err("kqueue belongs to macOS and the BSDs, this is Linux".to_owned()),
-    }
+    let checked = match mechanism {
+        Mechanism::Epoll => epoll::set::check(),
+        Mechanism::IoUring => return io_uring::check(),
+        Mechanism::Kqueue => kqueue::check(),
+        Mechanism::Select => select::check(),
+        Mechanism::Poll => Ok(()),
+    };
+    checked.map_err(|error| match error.kind() {
+        io::ErrorKind::Unsupported => belongs_elsewhere(mechanism),
+        _ => error.to_string(),
+    })
+}
+
+/// Where a mechanism belongs that this platform does not have.
+fn belongs_elsewhere(mechanism: Mechanism) -> String {
+    let home = match mechanism {
+        Mechanism::Epoll | Mechanism::IoUring => "Linux",
+        Mechanism::Kqueue => "macOS and the BSDs",
+        Mechanism::Select => "Linux, macOS, the BSDs and Windows",
+        Mechanism::Poll => "every system",
+    };
+    format!("it belongs to {home}, and this is {}", std::env::consts::OS)
 }
 
 /// Whether a wait of this mechanism takes nanoseconds here: it is tried where it depends on the kernel.
 pub(crate) fn takes_nanoseconds(mechanism: Mechanism) -> bool {
     match mechanism {
         Mechanism::Epoll => epoll::set::takes_nanoseconds(),
-        Mechanism::IoUring | Mechanism::Poll | Mechanism::Select | Mechanism::Kqueue => true,
+        Mechanism::IoUring | Mechanism::Kqueue => true,
+        Mechanism::Poll => platform::POLL_TAKES_NANOSECONDS,
+        Mechanism::Select => platform::SELECT_TAKES_NANOSECONDS,
     }
 }
 
-/// What the system says about a descriptor: the flags of `poll`, which on Linux are those of `epoll` too.
+/// Whether this mechanism can be asked for priority input.
+pub(crate) fn tells_priority(mechanism: Mechanism) -> bool {
+    mechanism != Mechanism::Kqueue || platform::KQUEUE_TELLS_PRIORITY
+}
+
+/// Whether this mechanism tells a half-close from input.
+pub(crate) fn tells_half_close(mechanism: Mechanism) -> bool {
+    let asks_poll = matches!(mechanism, Mechanism::Poll | Mechanism::Select);
+    !asks_poll || platform::POLL_TELLS_HALF_CLOSE
+}
+
+/// What the system says about a descriptor: the platform's flags of `poll`, which on Linux are those of `epoll` too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Flags(u16);
 
 impl Flags {
-    const IN: u16 = PollFlags::IN.bits();
-    const PRIORITY: u16 = PollFlags::PRI.bits();
-    const OUT: u16 = PollFlags::OUT.bits();
-    const ERROR: u16 = PollFlags::ERR.bits();
-    const HANG_UP: u16 = PollFlags::HUP.bits();
-    const INVALID: u16 = PollFlags::NVAL.bits();
-    const READ_HANG_UP: u16 = PollFlags::RDHUP.bits();
+    /// The sending direction has ended, whatever the other does: none of `poll`'s flags, for it knows only both.
+    const WRITE_HANG_UP: u16 = 0x4000;
 
     /// What to ask the system for. Errors and hang-ups come without asking.
     fn asking(interest: Interest) -> Flags {
@@ -232,8 +336,12 @@ impl Flags {
 
     /// What of it an interest would have brought.
     pub(crate) fn asked_by(self, interest: Interest) -> Flags {
-        let unasked = Flags::ERROR | Flags::HANG_UP | Flags::INVALID;
-        Flags(self.0 & (Flags::asking(interest).0 | unasked))
+        let mut flags = Flags::asking(interest).0;
+        flags |= Flags::ERROR | Flags::HANG_UP | Flags::INVALID;
+        if interest.contains(Interest::WRITE) {
+            flags |= Flags::WRITE_HANG_UP;
+        }
+        Flags(self.0 & flags)
     }
 
     pub(crate) fn is_empty(self) -> bool {
@@ -242,12 +350,8 @@ impl Flags {
 
     /// What a mechanism would report of a descriptor whose registration it refused.
     pub(crate) fn refused(error: &io::Error) -> Flags {
-        let closed = error.raw_os_error() == Some(Errno::BADF.raw_os_error());
+        let closed = error.raw_os_error() == Some(BAD_DESCRIPTOR);
         Flags(if closed { Flags::INVALID } else { Flags::ERROR })
-    }
-
-    fn poll(self) -> PollFlags {
-        PollFlags::from_bits_retain(self.0)
     }
 
     /// The answer in the crate's terms: the one table that makes all mechanisms agree.
@@ -262,14 +366,18 @@ impl Flags {
     /// The usual answer, told apart first: input or output and nothing else.
     #[inline(always)]
     pub(crate) fn usual_readiness(self, interest: Interest) -> Option<Readiness> {
-        // Input is bit 0 here and there, output bit 2 here and bit 1 there.
-        const { assert!(Flags::IN == 1 && Flags::OUT == 4) };
-        (self.0 & !(Flags::IN | Flags::OUT) == 0)
-            .then(|| Readiness::wanted((self.0 | self.0 >> 1) as u8 & 3, interest))
+        let wanted = if Flags::IN == 1 && Flags::OUT == 4 {
+            // Input is bit 0 here and there, output bit 2 here and bit 1 there.
+            (self.0 | self.0 >> 1) as u8 & 3
+        } else {
+            u8::from(self.0 & Flags::IN != 0) | u8::from(self.0 & Flags::OUT != 0) << 1
+        };
+        (self.0 & !(Flags::IN | Flags::OUT) == 0).then(|| Readiness::wanted(wanted, interest))
     }
 
     fn full_readiness(self, interest: Interest) -> Readiness {
-        let has = |flags: u16| self.0 & flags != 0;
+        let translated = self.translated(interest);
+        let has = |flags: u16| translated.0 & flags != 0;
         let mut readiness = Readiness::NONE;
         if interest.contains(Interest::READ) {
             if has(Flags::IN | Flags::HANG_UP | Flags::ERROR | Flags::READ_HANG_UP) {
@@ -280,10 +388,10 @@ impl Flags {
             }
         }
         if interest.contains(Interest::WRITE) {
-            if has(Flags::OUT | Flags::HANG_UP | Flags::ERROR) {
+            if has(Flags::OUT | Flags::HANG_UP | Flags::WRITE_HANG_UP | Flags::ERROR) {
                 readiness |= Readiness::WRITABLE;
             }
-            if has(Flags::HANG_UP) {
+            if has(Flags::HANG_UP | Flags::WRITE_HANG_UP) {
                 readiness |= Readiness::WRITE_CLOSED;
             }
         }
@@ -299,85 +407,4 @@ impl Flags {
         }
         readiness
     }
-}
-
-/// What a waker raises and a mechanism watches: an eventfd.
-pub(crate) struct Signal(OwnedFd);
-
-impl Signal {
-    pub(crate) fn new() -> io::Result<Signal> {
-        Ok(Signal(eventfd(
-            0,
-            EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK,
-        )?))
-    }
-
-    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-
-    pub(crate) fn raise(&self) -> io::Result<()> {
-        loop {
-            match rustix::io::write(&self.0, &1_u64.to_ne_bytes()) {
-                // A counter that is full is as raised as can be.
-                Ok(_) | Err(Errno::AGAIN) => return Ok(()),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    pub(crate) fn clear(&self) {
-        // A non-blocking eventfd has nothing to say but "not raised", which is what is wanted here.
-        let _ = rustix::io::read(&self.0, &mut [0_u8; 8]);
-    }
-}
-
-/// The system's form of a timeout. The selector asks for nothing that does not fit.
-fn timespec(timeout: Duration) -> Timespec {
-    Timespec {
-        tv_sec: timeout.as_secs().cast_signed(),
-        tv_nsec: timeout.subsec_nanos().into(),
-    }
-}
-
-/// The place of a descriptor in a table. Descriptors from `AsFd` are never negative.
-pub(crate) fn index(descriptor: RawFd) -> usize {
-    descriptor.cast_unsigned() as usize
-}
-
-/// The descriptor at a place in a table.
-fn descriptor_at(index: usize) -> RawFd {
-    (index as u32).cast_signed()
-}
-
-/// A descriptor by its number.
-fn borrow(descriptor: RawFd) -> BorrowedFd<'static> {
-    // SAFETY: the number is that of a source the selector owns (or that is lent to it), taken from `AsFd` and so not
-    // -1, or one that came through the raw door, which refuses negative ones and has the caller promise that it stays
-    // open. The selector unregisters it before it gives the source back. If somebody closed it all the same, by unsafe
-    // means, the number is used only to name it to `epoll_ctl`, `poll`, `select` and `fcntl(F_GETFD)`, which answer
-    // with an error, and which read and write nothing through it.
-    unsafe { BorrowedFd::borrow_raw(descriptor) }
-}
-
-/// "It is registered already", as `epoll` says it.
-pub(crate) fn exists() -> io::Error {
-    Errno::EXIST.into()
-}
-
-/// "It is not registered", as `epoll` says it.
-pub(crate) fn not_found() -> io::Error {
-    Errno::NOENT.into()
-}
-
-/// "Not an open descriptor".
-pub(crate) fn not_open() -> io::Error {
-    Errno::BADF.into()
-}
-
-/// Says whether a descriptor is open, for mechanisms that would say so only at the next wait.
-pub(crate) fn check_open(descriptor: RawFd) -> io::Result<()> {
-    rustix::io::fcntl_getfd(borrow(descriptor))?;
-    Ok(())
 }

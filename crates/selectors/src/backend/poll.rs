@@ -7,7 +7,8 @@ use std::time::Duration;
 use rustix::event::PollFd;
 
 use super::one_shots::OneShots;
-use super::{BATCH, Flags, borrow, check_open, timespec};
+use super::platform::{borrow, check_open, timespec};
+use super::{BATCH, Flags};
 use crate::interest::{Interest, Trigger};
 use crate::slab::Key;
 
@@ -104,7 +105,7 @@ impl Poll {
             }
             let flags = self.table[position].revents();
             if !flags.is_empty() {
-                self.batch.push((self.keys[position], Flags(flags.bits())));
+                self.batch.push((self.keys[position], Flags::of(flags)));
             }
             position = if position + 1 == rows {
                 0

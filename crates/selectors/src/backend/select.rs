@@ -8,7 +8,8 @@ use rustix::event::{FdSetElement, PollFd};
 use rustix::io::Errno;
 
 use super::one_shots::OneShots;
-use super::{BATCH, Flags, borrow, check_open, descriptor_at, index, timespec};
+use super::platform::{borrow, check_open, index, timespec};
+use super::{BATCH, Flags};
 use crate::interest::{Interest, Trigger};
 use crate::slab::Key;
 
@@ -30,7 +31,7 @@ pub(crate) struct Select {
 }
 
 impl Select {
-    pub(super) fn new(waker: BorrowedFd<'_>) -> Select {
+    pub(super) fn new(waker: BorrowedFd<'_>) -> io::Result<Select> {
         let mut select = Select {
             watched: Sets::default(),
             ready: Sets::default(),
@@ -44,7 +45,7 @@ impl Select {
         select.grow(waker.as_raw_fd());
         select.keys[index(waker.as_raw_fd())] = Key::NOTHING;
         select.watched.put(waker.as_raw_fd(), Interest::READ);
-        select
+        Ok(select)
     }
 
     pub(super) fn register(
@@ -131,7 +132,7 @@ impl Select {
             if !flags.is_empty() {
                 let descriptor = row.as_fd().as_raw_fd();
                 let key = self.keys[index(descriptor)];
-                self.batch.push((key, Flags(flags.bits())));
+                self.batch.push((key, Flags::of(flags)));
                 if !self.one_shots.is_empty() && self.one_shots.fire(key) {
                     self.watched.put(descriptor, Interest::NONE);
                 }
@@ -183,9 +184,12 @@ struct Sets([Vec<usize>; 3]);
 /// The interest that each bitmap stands for.
 const INTERESTS: [Interest; 3] = [Interest::READ, Interest::WRITE, Interest::PRIORITY];
 
-// The kernel's word, an `unsigned long`, is as wide as an address on Linux.
-const _: () = assert!(size_of::<FdSetElement>() == size_of::<usize>());
-const _: () = assert!(align_of::<FdSetElement>() == align_of::<usize>());
+/// How many of the kernel's words, 32 or 64 bits wide, are one of ours.
+const RATIO: usize = size_of::<usize>() / size_of::<FdSetElement>();
+
+// Where they are narrower than ours, the lower half must come first in memory.
+const _: () = assert!(RATIO == 1 || RATIO == 2 && cfg!(target_endian = "little"));
+const _: () = assert!(align_of::<FdSetElement>() <= align_of::<usize>());
 
 impl Sets {
     fn grow(&mut self, descriptor: RawFd) {
@@ -273,11 +277,21 @@ fn bit(descriptor: RawFd) -> usize {
     1 << (index(descriptor) % usize::BITS as usize)
 }
 
+/// The descriptor at a place in a table.
+fn descriptor_at(index: usize) -> RawFd {
+    (index as u32).cast_signed()
+}
+
 /// The kernel's name for our words.
 fn elements(words: &mut [usize]) -> &mut [FdSetElement] {
-    // SAFETY: `FdSetElement` is a transparent `unsigned long`, which the assertions above found to be as wide as, and
-    // aligned like, a `usize`; every bit pattern is valid for both.
-    unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len()) }
+    // SAFETY: `FdSetElement` is a transparent integer, of which the assertions above found that `RATIO` are as wide as
+    // a `usize` and aligned no more strictly; every bit pattern is valid for both.
+    unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len() * RATIO) }
+}
+
+/// Why `select` does not work here: it does.
+pub(super) fn check() -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(test)]

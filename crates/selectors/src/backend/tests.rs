@@ -4,18 +4,37 @@
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::pipe::pipe;
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::{Event, Interest, Mechanism, Readiness, Selected, Selector, Trigger};
 
 /// The numbers of closed descriptors are about to be used again, on purpose: one test at a time.
 static NUMBERS: Mutex<()> = Mutex::new(());
 
-/// A number far above those that other tests get from the system, so that it is free once it is closed.
-const NUMBER: RawFd = 700;
+/// A number far above those that other tests get from the system, so that it is free once it is closed: some of the
+/// last that the process may have.
+static NUMBER: LazyLock<RawFd> = LazyLock::new(|| {
+    let mut limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.unwrap_or(u64::MAX).min(DESCRIPTORS_MAX);
+    if limit.current.is_some_and(|current| current < most) {
+        limit.current = Some(most);
+        setrlimit(Resource::Nofile, limit).unwrap();
+    }
+    let most = limit.current.unwrap_or(u64::MAX).min(DESCRIPTORS_MAX);
+    RawFd::try_from(most).unwrap() - 20
+});
+
+/// What the conformance suite asks for too, which runs in this process over a model: neither lowers the other's limit.
+const DESCRIPTORS_MAX: u64 = 20_000;
+
+/// The number, or one of the few after it for tests that run beside those that use it.
+pub(crate) fn free_number(after: RawFd) -> RawFd {
+    *NUMBER + after
+}
 
 /// A pipe whose first end has input waiting.
 fn ready_pipe() -> (OwnedFd, OwnedFd) {
@@ -34,19 +53,19 @@ fn place(file: OwnedFd) -> BorrowedFd<'static> {
 /// The same for a duplicate of `file`, which keeps the open file alive when the number is closed.
 fn place_duplicate(file: &OwnedFd) -> BorrowedFd<'static> {
     // SAFETY: the number is in the range that only these tests use, one at a time.
-    let mut target = unsafe { OwnedFd::from_raw_fd(NUMBER) };
+    let mut target = unsafe { OwnedFd::from_raw_fd(*NUMBER) };
     rustix::io::dup2(file, &mut target).unwrap();
     lend(&ManuallyDrop::new(target))
 }
 
 /// Lends a descriptor without the owner's protection.
 fn lend(file: &OwnedFd) -> BorrowedFd<'static> {
-    super::borrow(file.as_raw_fd())
+    super::platform::borrow(file.as_raw_fd())
 }
 
 fn close() {
     // SAFETY: the number was placed by the same test, which does nothing with it after that but through the selector.
-    unsafe { rustix::io::close(NUMBER) };
+    unsafe { rustix::io::close(*NUMBER) };
 }
 
 /// Runs a test on every mechanism.
@@ -55,7 +74,7 @@ fn on_each_mechanism(test: impl Fn(&mut Selector<BorrowedFd<'static>, u32>)) {
     let works = |mechanism: &&Mechanism| mechanism.check().is_ok();
     for &mechanism in Mechanism::all().iter().filter(works) {
         test(&mut Selector::with_mechanism(mechanism).unwrap());
-        if super::check_open(NUMBER).is_ok() {
+        if super::platform::check_open(*NUMBER).is_ok() {
             close();
         }
     }
@@ -195,7 +214,7 @@ fn r4_a_one_shot_that_has_fired_is_not_armed_by_a_new_set() {
         let (fired, _writer) = ready_pipe();
         let (waiting, writer) = pipe().unwrap();
         let [fired, waiting] = [fired, waiting].map(|reader| {
-            let source = super::borrow(reader.into_raw_fd());
+            let source = super::platform::borrow(reader.into_raw_fd());
             selector
                 .register_with(source, Interest::READ, Trigger::OneShot, 0)
                 .unwrap()
@@ -331,13 +350,13 @@ fn registering_what_is_not_open_is_an_error_at_once() {
     on_each_mechanism(|selector| {
         for interest in [Interest::NONE, Interest::READ] {
             let failed = selector
-                .register(super::borrow(NUMBER), interest, 9)
+                .register(super::platform::borrow(*NUMBER), interest, 9)
                 .unwrap_err();
             assert_eq!(
                 failed.error.raw_os_error(),
                 Some(rustix::io::Errno::BADF.raw_os_error())
             );
-            assert_eq!((failed.source.as_raw_fd(), failed.data), (NUMBER, 9));
+            assert_eq!((failed.source.as_raw_fd(), failed.data), (*NUMBER, 9));
         }
         assert!(selector.is_empty());
     });

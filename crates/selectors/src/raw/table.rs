@@ -2,11 +2,10 @@
 //! the waiting thread has yet to take up.
 
 use std::io;
-use std::os::fd::RawFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::backend::{Backend, Entries, Flags, check_open, exists, index, not_found};
+use crate::backend::{Backend, Descriptor, Entries, Flags, Slots, check_open, exists, not_found};
 use crate::interest::{Interest, Trigger};
 use crate::mechanism::Mechanism;
 use crate::readiness::Selected;
@@ -24,11 +23,11 @@ struct State {
     changes: Vec<Change>,
     registrations: Slab<Registration>,
     /// The slot of the registration of each descriptor.
-    slots: Vec<u32>,
+    slots: Slots,
 }
 
 struct Registration {
-    descriptor: RawFd,
+    descriptor: Descriptor,
     token: u64,
     /// Empty if the mechanism refused it after the fact, which has been reported.
     interest: Interest,
@@ -37,14 +36,11 @@ struct Registration {
 
 /// A registration's interest, before and after: empty before it is registered and after it is unregistered.
 struct Change {
-    descriptor: RawFd,
+    descriptor: Descriptor,
     key: Key,
     interest: (Interest, Interest),
     trigger: Trigger,
 }
-
-/// Marks a descriptor that is not registered.
-const NO_SLOT: u32 = u32::MAX;
 
 impl Table {
     pub(super) fn new(mechanism: Mechanism, waker: Waker) -> io::Result<Table> {
@@ -53,7 +49,7 @@ impl Table {
             backend: Some(Box::new(backend)),
             changes: Vec::new(),
             registrations: Slab::new(),
-            slots: Vec::new(),
+            slots: Slots::default(),
         };
         Ok(Table {
             state: Mutex::new(state),
@@ -63,7 +59,7 @@ impl Table {
 
     pub(super) fn register(
         &self,
-        descriptor: RawFd,
+        descriptor: Descriptor,
         token: u64,
         interest: Interest,
         trigger: Trigger,
@@ -90,7 +86,7 @@ impl Table {
 
     pub(super) fn modify(
         &self,
-        descriptor: RawFd,
+        descriptor: Descriptor,
         token: u64,
         interest: Interest,
         trigger: Trigger,
@@ -127,11 +123,11 @@ impl Table {
         changed
     }
 
-    pub(super) fn unregister(&self, descriptor: RawFd) -> io::Result<()> {
+    pub(super) fn unregister(&self, descriptor: Descriptor) -> io::Result<()> {
         let mut state = self.lock();
         let key = state.registered(descriptor)?;
         if let Some(registration) = state.registrations.remove(key) {
-            state.slots[index(descriptor)] = NO_SLOT;
+            state.slots.remove(descriptor);
             let change = Change {
                 descriptor,
                 key,
@@ -181,13 +177,12 @@ impl Table {
 }
 
 impl State {
-    fn key_of(&self, descriptor: RawFd) -> Option<Key> {
-        let slot = self.slots.get(index(descriptor))?;
-        self.registrations.key_at(*slot)
+    fn key_of(&self, descriptor: Descriptor) -> Option<Key> {
+        self.registrations.key_at(self.slots.get(descriptor))
     }
 
     /// The same where there must be one; says whether that is because it is not even open.
-    fn registered(&self, descriptor: RawFd) -> io::Result<Key> {
+    fn registered(&self, descriptor: Descriptor) -> io::Result<Key> {
         if let Some(key) = self.key_of(descriptor) {
             return Ok(key);
         }
@@ -196,11 +191,10 @@ impl State {
     }
 
     fn insert(&mut self, registration: Registration) {
-        let place = index(registration.descriptor);
-        if self.slots.len() <= place {
-            self.slots.resize(place + 1, NO_SLOT);
-        }
-        self.slots[place] = self.registrations.insert(registration).index();
+        let descriptor = registration.descriptor;
+        self.slots.reserve(descriptor);
+        let key = self.registrations.insert(registration);
+        self.slots.put(descriptor, key.index());
     }
 
     /// Makes a change, or has the waiting thread make it.
@@ -264,7 +258,7 @@ impl Change {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -342,7 +336,9 @@ mod tests {
         for table in tables() {
             let (reader, _writer) = ready_pipe();
             // A number that other tests do not get from the system, so that it stays free once it is closed.
-            let high = rustix::io::fcntl_dupfd_cloexec(&reader, 800).unwrap();
+            let high =
+                rustix::io::fcntl_dupfd_cloexec(&reader, crate::backend::tests::free_number(5))
+                    .unwrap();
             let number = high.as_raw_fd();
             let told = wait_and(&table, || {
                 table

@@ -1,16 +1,14 @@
 //! What a mechanism's capabilities say about it is so, whichever way they say it.
 
 use std::net::Shutdown;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 
 use trunkline_selectors::{Interest, Mechanism, Selector};
 
-use super::support::{add, assert_quiet, fill, now, pair, selector, told};
+use super::support::{Owned, Stream, add, assert_quiet, fill, now, pair, selector, told};
 
 pub(crate) fn an_error_with_priority_alone_is_seen_as_they_say(mechanism: Mechanism) {
     let (reader, writer) = std::io::pipe().expect("a pipe");
-    let mut selector: Selector<OwnedFd> = selector(mechanism);
+    let mut selector: Selector<Owned> = selector(mechanism);
     let key = add(&mut selector, writer.into(), Interest::PRIORITY, ());
     assert_quiet(&mut selector);
     drop(reader);
@@ -30,7 +28,7 @@ pub(crate) fn an_error_with_priority_alone_is_seen_as_they_say(mechanism: Mechan
 }
 
 pub(crate) fn a_hang_up_with_write_alone_is_seen_as_they_say(mechanism: Mechanism) {
-    let mut selector: Selector<UnixStream> = selector(mechanism);
+    let mut selector: Selector<Stream> = selector(mechanism);
     let (a, b) = pair();
     fill(&a);
     let key = add(&mut selector, a, Interest::WRITE, ());
@@ -53,6 +51,6 @@ pub(crate) fn a_hang_up_with_write_alone_is_seen_as_they_say(mechanism: Mechanis
 }
 
 pub(crate) fn the_selector_says_what_its_mechanism_says(mechanism: Mechanism) {
-    let selector: Selector<UnixStream> = selector(mechanism);
+    let selector: Selector<Stream> = selector(mechanism);
     assert_eq!(selector.capabilities(), mechanism.capabilities());
 }

@@ -2,16 +2,16 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::os::fd::AsFd;
+
 use std::thread;
 
 use rustix::fs::OFlags;
 use trunkline_selectors::{Interest, Mechanism, Selector, Trigger};
 
 use super::support::{
-    PATIENCE, add, assert_quiet, descriptors_up_to, drain, now, pair, selector, tcp_pair, told,
-    while_asleep, within,
+    Owned, PATIENCE, Stream, add, assert_quiet, descriptors_up_to, drain, now, pair, selector,
+    tcp_pair, told, while_asleep, within,
 };
 
 /// The triggers there are to try.
@@ -39,10 +39,10 @@ fn assert_closed(peer: impl AsFd) {
 }
 
 /// Ends that nobody writes to, each with its peer.
-fn silent_ends() -> [(OwnedFd, OwnedFd); 3] {
+fn silent_ends() -> [(Owned, Owned); 3] {
     let local = pair();
     let tcp: (TcpStream, TcpStream) = tcp_pair();
-    let blocking = UnixStream::pair().expect("a socket pair");
+    let blocking = Stream::pair().expect("a socket pair");
     [
         (local.0.into(), local.1.into()),
         (tcp.0.into(), tcp.1.into()),
@@ -53,7 +53,7 @@ fn silent_ends() -> [(OwnedFd, OwnedFd); 3] {
 pub(crate) fn unregister_lets_go_of_the_source_at_once(mechanism: Mechanism) {
     for trigger in triggers(mechanism) {
         for waits in 0..3 {
-            let mut selector: Selector<OwnedFd> = selector(mechanism);
+            let mut selector: Selector<Owned> = selector(mechanism);
             for (ours, peer) in silent_ends() {
                 let key = selector
                     .register_with(ours, Interest::READ, trigger, ())
@@ -72,7 +72,7 @@ pub(crate) fn unregister_lets_go_of_the_source_at_once(mechanism: Mechanism) {
 
 pub(crate) fn a_dropped_selector_lets_go_of_its_sources(mechanism: Mechanism) {
     for trigger in triggers(mechanism) {
-        let mut selector: Selector<OwnedFd> = selector(mechanism);
+        let mut selector: Selector<Owned> = selector(mechanism);
         let peers = silent_ends().map(|(ours, peer)| {
             selector
                 .register_with(ours, Interest::READ, trigger, ())

@@ -2,25 +2,24 @@
 
 use std::collections::HashSet;
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use trunkline_selectors::{Interest, Key, Mechanism, Selector, Trigger};
 
 use super::support::{
-    add, assert_quiet, descriptors_up_to, now, pair, refused, selector, soon, tcp_pair, told,
+    Owned, Stream, add, assert_quiet, descriptors_up_to, now, pair, refused, selector, soon,
+    tcp_pair, told,
 };
 
 /// Whoever reads less than there is finds the rest at the next wait: with level trigger always, with edge trigger once
 /// more arrives or the interest is set anew.
 pub(crate) fn e4_what_was_not_read_is_announced_again(mechanism: Mechanism) {
-    let mut selector: Selector<OwnedFd, &str> = selector(mechanism);
+    let mut selector: Selector<Owned, &str> = selector(mechanism);
     let (a, mut to_a) = pair();
     let (b, mut to_b) = tcp_pair();
     let (c, mut to_c) = std::io::pipe().expect("a pipe");
     for (source, to) in [
-        (OwnedFd::from(a), &mut to_a as &mut dyn Write),
+        (Owned::from(a), &mut to_a as &mut dyn Write),
         (b.into(), &mut to_b),
         (c.into(), &mut to_c),
     ] {
@@ -35,7 +34,7 @@ pub(crate) fn e4_what_was_not_read_is_announced_again(mechanism: Mechanism) {
 }
 
 pub(crate) fn e4_with_edge_trigger_more_input_is_a_new_edge(mechanism: Mechanism) {
-    let mut selector: Selector<OwnedFd, &str> = selector(mechanism);
+    let mut selector: Selector<Owned, &str> = selector(mechanism);
     let (a, mut b) = pair();
     let registered = selector.register_with(a.into(), Interest::READ, Trigger::Edge, "edge");
     if !mechanism.supports(Trigger::Edge) {
@@ -62,7 +61,7 @@ pub(crate) fn e4_with_edge_trigger_more_input_is_a_new_edge(mechanism: Mechanism
     assert_quiet(&mut selector);
 }
 
-fn read_one(selector: &Selector<OwnedFd, &str>, key: Key) {
+fn read_one(selector: &Selector<Owned, &str>, key: Key) {
     let source = selector.source(key).expect("registered");
     assert_eq!(rustix::io::read(source, &mut [0]).expect("a byte"), 1);
 }
@@ -70,7 +69,7 @@ fn read_one(selector: &Selector<OwnedFd, &str>, key: Key) {
 pub(crate) fn e7_a_flooding_peer_starves_nobody(mechanism: Mechanism) {
     const LIGHT_PEERS: usize = 20;
     const ROUNDS: usize = 50;
-    let mut selector: Selector<UnixStream, Option<usize>> = selector(mechanism);
+    let mut selector: Selector<Stream, Option<usize>> = selector(mechanism);
     let (flooded, mut flooding) = pair();
     flooding.set_nonblocking(false).expect("blocking");
     let flooded = add(&mut selector, flooded, Interest::READ, None);
@@ -99,7 +98,7 @@ pub(crate) fn e7_a_flooding_peer_starves_nobody(mechanism: Mechanism) {
 }
 
 /// Reads once, as much as a buffer holds, and says which light peer it was from.
-fn serve(selector: &Selector<UnixStream, Option<usize>>, key: Key) -> Option<usize> {
+fn serve(selector: &Selector<Stream, Option<usize>>, key: Key) -> Option<usize> {
     let (mut stream, number) = selector.get(key).expect("registered");
     // The flooding peer may have been slower than we.
     let _ = stream.read(&mut [0; 4096]);
@@ -116,11 +115,11 @@ pub(crate) fn e7_a_seldom_source_gets_its_turn_among_too_many_busy_ones(mechanis
         descriptors_up_to(8192),
         "this case, on all mechanisms, needs as many descriptors as sources"
     );
-    let mut selector: Selector<UnixStream> = selector(mechanism);
+    let mut selector: Selector<Stream> = selector(mechanism);
     let waker = selector.waker().expect("a waker");
     let (seldom, mut to_seldom) = pair();
     let (never_full, _peer) = pair();
-    let busy = |selector: &mut Selector<UnixStream>| {
+    let busy = |selector: &mut Selector<Stream>| {
         let duplicate = never_full.try_clone().expect("a duplicate");
         add(selector, duplicate, Interest::WRITE, ());
     };

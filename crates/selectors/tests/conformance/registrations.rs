@@ -2,19 +2,19 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
 use trunkline_selectors::{Interest, Key, Mechanism, Selector, Trigger};
 
 use super::support::{
-    add, assert_quiet, descriptors_up_to, now, pair, refused, selector, soon, told,
+    Borrowed, Stream, add, assert_quiet, borrowed, descriptors_up_to, now, number, pair, refused,
+    selector, soon, told,
 };
 
+#[cfg(unix)]
 pub(crate) fn r1_a_number_reused_within_a_batch_gets_no_stale_event(mechanism: Mechanism) {
-    let mut selector: Selector<OwnedFd, char> = selector(mechanism);
+    let mut selector: Selector<super::support::Owned, char> = selector(mechanism);
     let (a, mut to_a) = pair();
     let (b, mut to_b) = pair();
     let (c, mut to_c) = pair();
@@ -123,7 +123,8 @@ pub(crate) fn r4_a_duplicate_left_open_makes_no_events(mechanism: Mechanism) {
 
 /// How many of this process's descriptors are open on the same socket as `like`. Tests run beside each other, so
 /// counting all descriptors would count theirs.
-fn descriptors_of(like: impl AsFd) -> usize {
+#[cfg(target_os = "linux")]
+fn descriptors_of(like: impl std::os::fd::AsFd) -> usize {
     let inode = rustix::fs::fstat(like).expect("a socket").st_ino;
     let name = format!("socket:[{inode}]");
     std::fs::read_dir("/proc/self/fd")
@@ -134,7 +135,7 @@ fn descriptors_of(like: impl AsFd) -> usize {
 }
 
 pub(crate) fn r7_a_failed_registration_leaks_nothing(mechanism: Mechanism) {
-    let mut selector: Selector<Arc<UnixStream>> = selector(mechanism);
+    let mut selector: Selector<Arc<Stream>> = selector(mechanism);
     let (a, mut b) = pair();
     let a = Arc::new(a);
     let key = add(&mut selector, Arc::clone(&a), Interest::READ, ());
@@ -144,6 +145,7 @@ pub(crate) fn r7_a_failed_registration_leaks_nothing(mechanism: Mechanism) {
     }
     assert_eq!(selector.len(), 1);
     assert_eq!(Arc::strong_count(&a), 2);
+    #[cfg(target_os = "linux")]
     assert_eq!(descriptors_of(&a), 1);
     // What failed has left the registration that was there as it was.
     b.write_all(b"x").expect("written");
@@ -161,17 +163,18 @@ pub(crate) fn r7_a_failed_registration_leaks_nothing(mechanism: Mechanism) {
     );
 }
 
+#[cfg(unix)]
 pub(crate) fn r8_descriptor_2000_works(mechanism: Mechanism) {
     assert!(
         descriptors_up_to(4096),
         "this case needs descriptors above 2000"
     );
-    let mut selector: Selector<OwnedFd> = selector(mechanism);
+    let mut selector: Selector<super::support::Owned> = selector(mechanism);
     let (low, mut to_low) = pair();
     let (a, mut to_high) = pair();
     let high = rustix::io::fcntl_dupfd_cloexec(&a, 2000).expect("a high number");
     drop(a);
-    assert!(high.as_raw_fd() >= 2000);
+    assert!(number(&high) >= 2000);
     let low = add(&mut selector, low.into(), Interest::READ, ());
     let high = add(&mut selector, high, Interest::READ | Interest::PRIORITY, ());
     assert_quiet(&mut selector);
@@ -213,7 +216,7 @@ pub(crate) fn more_sources_ready_than_one_batch_holds(mechanism: Mechanism) {
 }
 
 pub(crate) fn registering_twice_is_already_exists(mechanism: Mechanism) {
-    let mut selector: Selector<Arc<UnixStream>, u8> = selector(mechanism);
+    let mut selector: Selector<Arc<Stream>, u8> = selector(mechanism);
     let (a, _b) = pair();
     let a = Arc::new(a);
     // With and without the kernel's knowing of the first registration.
@@ -234,7 +237,7 @@ pub(crate) fn registering_twice_is_already_exists(mechanism: Mechanism) {
 }
 
 pub(crate) fn a_stale_key_is_not_found_everywhere(mechanism: Mechanism) {
-    let mut selector: Selector<UnixStream, u8> = selector(mechanism);
+    let mut selector: Selector<Stream, u8> = selector(mechanism);
     let (a, _b) = pair();
     let stale = add(&mut selector, a, Interest::READ, 1);
     let (a, _) = selector.unregister(stale).expect("registered");
@@ -325,7 +328,7 @@ pub(crate) fn modify_there_and_back_changes_nothing(mechanism: Mechanism) {
 }
 
 pub(crate) fn look_up_by_source_and_by_key(mechanism: Mechanism) {
-    let mut selector: Selector<Arc<UnixStream>, &str> = selector(mechanism);
+    let mut selector: Selector<Arc<Stream>, &str> = selector(mechanism);
     let (a, b) = pair();
     let (a, b) = (Arc::new(a), Arc::new(b));
     assert_eq!(selector.key_of(&a), None);
@@ -333,7 +336,7 @@ pub(crate) fn look_up_by_source_and_by_key(mechanism: Mechanism) {
     let key_b = add(&mut selector, Arc::clone(&b), Interest::NONE, "b");
     assert_eq!(selector.key_of(&a), Some(key_a));
     // Anything with the same descriptor names the same source.
-    assert_eq!(selector.key_of(&b.as_fd()), Some(key_b));
+    assert_eq!(selector.key_of(&borrowed(&b)), Some(key_b));
     let (source, data) = selector.get(key_a).expect("registered");
     assert!(Arc::ptr_eq(source, &a));
     assert_eq!(*data, "a");
@@ -346,7 +349,7 @@ pub(crate) fn look_up_by_source_and_by_key(mechanism: Mechanism) {
 }
 
 pub(crate) fn iteration_visits_every_registration(mechanism: Mechanism) {
-    let mut selector: Selector<UnixStream, usize> = selector(mechanism);
+    let mut selector: Selector<Stream, usize> = selector(mechanism);
     assert!(selector.is_empty());
     assert_eq!(selector.iter().count(), 0);
     // A waker is no registration.
@@ -354,16 +357,16 @@ pub(crate) fn iteration_visits_every_registration(mechanism: Mechanism) {
     let mut expected = Vec::new();
     for data in 0..20 {
         let (a, _) = pair();
-        let number = a.as_raw_fd();
+        let number_of_a = number(&a);
         let key = add(&mut selector, a, Interest::READ, data);
-        expected.push((key, number, data));
+        expected.push((key, number_of_a, data));
     }
     for (key, ..) in expected.split_off(15) {
         assert!(selector.unregister(key).is_some());
     }
     let mut visited: Vec<_> = selector
         .iter()
-        .map(|(key, source, data)| (key, source.as_raw_fd(), *data))
+        .map(|(key, source, data)| (key, number(source), *data))
         .collect();
     visited.sort();
     expected.sort();
@@ -374,13 +377,13 @@ pub(crate) fn iteration_visits_every_registration(mechanism: Mechanism) {
 
 pub(crate) fn data_makes_the_round_trip(mechanism: Mechanism) {
     // Any data, a callback included.
-    type Callback = fn(&UnixStream) -> u8;
-    fn first_byte(mut from: &UnixStream) -> u8 {
+    type Callback = fn(&Stream) -> u8;
+    fn first_byte(mut from: &Stream) -> u8 {
         let mut byte = [0];
         from.read_exact(&mut byte).expect("readable");
         byte[0]
     }
-    let mut selector: Selector<UnixStream, (Callback, Vec<u8>)> =
+    let mut selector: Selector<Stream, (Callback, Vec<u8>)> =
         Selector::with_mechanism(mechanism).expect("works here");
     let (a, mut b) = pair();
     let registered = selector.register(a, Interest::READ, (first_byte, Vec::new()));
@@ -402,16 +405,16 @@ pub(crate) fn data_makes_the_round_trip(mechanism: Mechanism) {
 }
 
 pub(crate) fn unregister_gives_source_and_data_back(mechanism: Mechanism) {
-    let mut selector: Selector<UnixStream, String> = selector(mechanism);
+    let mut selector: Selector<Stream, String> = selector(mechanism);
     let (a, mut b) = pair();
-    let number = a.as_raw_fd();
+    let number_of_a = number(&a);
     let key = add(&mut selector, a, Interest::READ, "data".to_owned());
     let (mut a, data) = selector.unregister(key).expect("registered");
-    assert_eq!((a.as_raw_fd(), data.as_str()), (number, "data"));
+    assert_eq!((number(&a), data.as_str()), (number_of_a, "data"));
     assert!(selector.unregister(key).is_none());
     // Still open, and free to go to another selector, or to this one again.
     b.write_all(b"x").expect("written");
-    let mut other: Selector<UnixStream, ()> = super::support::selector(mechanism);
+    let mut other: Selector<Stream, ()> = super::support::selector(mechanism);
     let key = add(&mut other, a, Interest::READ, ());
     assert_eq!(told(&now(&mut other)), [(key, vec!["readable"])]);
     a = other.unregister(key).expect("registered").0;
@@ -420,7 +423,7 @@ pub(crate) fn unregister_gives_source_and_data_back(mechanism: Mechanism) {
 }
 
 pub(crate) fn a_failed_register_gives_source_and_data_back(mechanism: Mechanism) {
-    let mut selector: Selector<Arc<UnixStream>, String> = selector(mechanism);
+    let mut selector: Selector<Arc<Stream>, String> = selector(mechanism);
     let (a, _b) = pair();
     let a = Arc::new(a);
     add(&mut selector, Arc::clone(&a), Interest::READ, "1".into());
@@ -433,16 +436,21 @@ pub(crate) fn a_failed_register_gives_source_and_data_back(mechanism: Mechanism)
 pub(crate) fn any_kind_of_source_is_welcome(mechanism: Mechanism) {
     let udp = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    #[cfg(unix)]
     let (pipe, mut to_pipe) = std::io::pipe().expect("a pipe");
-    let mut selector: Selector<BorrowedFd<'_>, char> = selector(mechanism);
-    let pipe = add(&mut selector, pipe.as_fd(), Interest::READ, 'p');
-    let udp_key = add(&mut selector, udp.as_fd(), Interest::READ, 'u');
-    let accept = add(&mut selector, listener.as_fd(), Interest::READ, 'l');
+    let mut selector: Selector<Borrowed<'_>, char> = selector(mechanism);
+    #[cfg(unix)]
+    let pipe = add(&mut selector, borrowed(&pipe), Interest::READ, 'p');
+    let udp_key = add(&mut selector, borrowed(&udp), Interest::READ, 'u');
+    let accept = add(&mut selector, borrowed(&listener), Interest::READ, 'l');
     assert_quiet(&mut selector);
 
-    to_pipe.write_all(b"x").expect("written");
-    assert_eq!(told(&now(&mut selector)), [(pipe, vec!["readable"])]);
-    assert!(selector.unregister(pipe).is_some());
+    #[cfg(unix)]
+    {
+        to_pipe.write_all(b"x").expect("written");
+        assert_eq!(told(&now(&mut selector)), [(pipe, vec!["readable"])]);
+        assert!(selector.unregister(pipe).is_some());
+    }
     let own = udp.local_addr().expect("bound");
     udp.send_to(b"x", own).expect("sent");
     assert_eq!(told(&soon(&mut selector)), [(udp_key, vec!["readable"])]);

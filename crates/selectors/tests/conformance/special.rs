@@ -2,28 +2,26 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use rustix::pty::OpenptFlags;
 use trunkline_selectors::{Interest, Mechanism, Selector, Trigger};
 
-use super::support::{add, assert_quiet, now, pair, selector, soon, told};
+use super::support::{Owned, add, assert_quiet, now, pair, selector, soon, told};
 
 /// A regular file that is surely there: this very program.
-fn regular_file() -> OwnedFd {
+fn regular_file() -> Owned {
     let path = std::env::current_exe().expect("this program has a file");
     File::open(path).expect("readable").into()
 }
 
-fn null_device() -> OwnedFd {
+fn null_device() -> Owned {
     let mut options = File::options();
     let file = options.read(true).write(true).open("/dev/null");
     file.expect("the null device").into()
 }
 
 /// The answer of poll, which the others must give too: ready for whatever input and output is asked for.
-fn always_ready(mechanism: Mechanism, source: OwnedFd) {
+fn always_ready(mechanism: Mechanism, source: Owned) {
     let mut selector = selector(mechanism);
     let key = add(&mut selector, source, Interest::READ, ());
     for (interest, facts) in [
@@ -55,7 +53,7 @@ pub(crate) fn r9_the_null_device_is_always_ready(mechanism: Mechanism) {
 
 pub(crate) fn r9_always_ready_sources_obey_modify_and_unregister(mechanism: Mechanism) {
     for source in [regular_file(), null_device()] {
-        let mut selector: Selector<OwnedFd, u8> = selector(mechanism);
+        let mut selector: Selector<Owned, u8> = selector(mechanism);
         let key = add(&mut selector, source, Interest::NONE, 1);
         assert_quiet(&mut selector);
         selector.modify(key, Interest::READ).expect("registered");
@@ -105,7 +103,7 @@ pub(crate) fn r9_always_ready_sources_obey_modify_and_unregister(mechanism: Mech
 }
 
 pub(crate) fn r9_an_always_ready_source_does_not_hide_others(mechanism: Mechanism) {
-    let mut selector: Selector<OwnedFd> = selector(mechanism);
+    let mut selector: Selector<Owned> = selector(mechanism);
     let waker = selector.waker().expect("a waker");
     let (a, mut b) = pair();
     let (idle, _peer) = pair();
@@ -126,7 +124,9 @@ pub(crate) fn r9_an_always_ready_source_does_not_hide_others(mechanism: Mechanis
     assert_eq!(told(&events), expected);
 }
 
+#[cfg(target_os = "linux")]
 pub(crate) fn r9_a_terminal_is_ready_when_there_is_input(mechanism: Mechanism) {
+    use rustix::pty::OpenptFlags;
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
     let user = rustix::pty::openpt(flags).expect("a terminal");
     rustix::pty::unlockpt(&user).expect("unlocked");

@@ -2,21 +2,18 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixStream;
-use std::sync::mpsc;
-use std::sync::{Arc, Barrier};
+use std::sync::Arc;
 use std::time::Duration;
 
-use trunkline_selectors::{Interest, Key, Mechanism, Selector, Trigger, Waker};
+use trunkline_selectors::{AsSource, Interest, Key, Mechanism, Selector, Trigger};
 
 use super::support::{
-    PATIENCE, add, assert_quiet, await_sleep_of, descriptors_up_to, now, pair, refused, selector,
-    soon, told,
+    Stream, add, assert_quiet, descriptors_up_to, gone_beside_data, now, number, pair, refused,
+    selector, soon, told,
 };
 
 /// Registers with a trigger that the mechanism has.
-fn add_with<S: std::os::fd::AsFd, T>(
+pub(crate) fn add_with<S: AsSource, T>(
     selector: &mut Selector<S, T>,
     source: S,
     interest: Interest,
@@ -29,10 +26,10 @@ fn add_with<S: std::os::fd::AsFd, T>(
 }
 
 pub(crate) fn a_trigger_that_is_not_offered_is_refused_by_name(mechanism: Mechanism) {
-    let mut selector: Selector<UnixStream, u8> = selector(mechanism);
+    let mut selector: Selector<Stream, u8> = selector(mechanism);
     for trigger in Trigger::ALL {
         let (a, _b) = pair();
-        let number = a.as_raw_fd();
+        let number_of_a = number(&a);
         let result = selector.register_with(a, Interest::READ, trigger, 7);
         assert_eq!(result.is_ok(), mechanism.supports(trigger));
         assert_eq!(result.is_ok(), selector.capabilities().supports(trigger));
@@ -46,7 +43,7 @@ pub(crate) fn a_trigger_that_is_not_offered_is_refused_by_name(mechanism: Mechan
             for offered in offered {
                 assert!(text.contains(&offered.to_string()), "{text}");
             }
-            assert_eq!((source.as_raw_fd(), data), (number, 7));
+            assert_eq!((number(&source), data), (number_of_a, 7));
             assert!(selector.is_empty());
             // Level it takes, as every mechanism does.
             let key = add(&mut selector, source, Interest::READ, data);
@@ -149,7 +146,7 @@ pub(crate) fn one_shot_hears_of_a_hang_up_when_it_is_armed_again(mechanism: Mech
     selector
         .modify(key, Interest::READ | Interest::WRITE)
         .expect("armed");
-    let facts = vec!["readable", "writable", "read closed", "write closed"];
+    let facts = gone_beside_data(mechanism);
     assert_eq!(told(&now(&mut selector)), [(key, facts)]);
     assert_quiet(&mut selector);
     // A hang-up is no priority input. It may use up the shot, but it ends one wait at most.
@@ -162,7 +159,7 @@ pub(crate) fn one_shot_is_not_armed_by_anything_but_modify(mechanism: Mechanism)
     if !mechanism.capabilities().supports(Trigger::OneShot) {
         return;
     }
-    let mut selector: Selector<Arc<UnixStream>> = selector(mechanism);
+    let mut selector: Selector<Arc<Stream>> = selector(mechanism);
     let (a, mut b) = pair();
     let a = Arc::new(a);
     let source = Arc::clone(&a);
@@ -256,71 +253,6 @@ pub(crate) fn one_shots_leave_the_others_alone(mechanism: Mechanism) {
     assert_eq!(told(&now(&mut selector)), readable(&level));
 }
 
-/// One of several threads that sleep in a wait for the same source; says how many events it woke up with.
-fn sleeper(
-    mechanism: Mechanism,
-    trigger: Trigger,
-    source: Arc<UnixStream>,
-    about_to_wait: &mpsc::Sender<(rustix::process::Pid, Waker)>,
-    all_are_awake: &Barrier,
-) -> usize {
-    let mut selector = selector(mechanism);
-    add_with(&mut selector, source, Interest::READ, trigger, ());
-    let waker = selector.waker().expect("a waker");
-    about_to_wait
-        .send((rustix::thread::gettid(), waker))
-        .expect("the case listens");
-    let selected = selector.select(Some(PATIENCE)).expect("select");
-    // A selector that goes might hand its news on: none goes before all have looked.
-    all_are_awake.wait();
-    selected.events
-}
-
-/// How many of so many sleeping threads hear of one source's becoming ready.
-fn sleepers_told(mechanism: Mechanism, trigger: Trigger, threads: usize) -> usize {
-    // As a listener would be shared, but what one end writes the other has before the call returns.
-    let (source, mut peer) = pair();
-    let source = Arc::new(source);
-    let (sender, about_to_wait) = mpsc::channel();
-    let all_are_awake = Barrier::new(threads);
-    std::thread::scope(|scope| {
-        let sleepers: Vec<_> = (0..threads)
-            .map(|_| {
-                let (source, sender) = (Arc::clone(&source), sender.clone());
-                let barrier = &all_are_awake;
-                scope.spawn(move || sleeper(mechanism, trigger, source, &sender, barrier))
-            })
-            .collect();
-        let mut wakers = Vec::new();
-        for _ in 0..threads {
-            let (thread, waker) = about_to_wait.recv().expect("a thread");
-            await_sleep_of(thread);
-            wakers.push(waker);
-        }
-        peer.write_all(b"x").expect("written");
-        // Those who were not told wake by this, and have nothing to tell.
-        for waker in wakers {
-            waker.wake().expect("woken");
-        }
-        let told = sleepers
-            .into_iter()
-            .map(|thread| thread.join().expect("a result"));
-        told.sum()
-    })
-}
-
-pub(crate) fn exclusive_wakes_one_at_least_and_not_all(mechanism: Mechanism) {
-    const THREADS: usize = 4;
-    if !mechanism.capabilities().supports(Trigger::Exclusive) {
-        return;
-    }
-    // Level-triggered the whole herd wakes: else the other figure would prove nothing.
-    let herd = sleepers_told(mechanism, Trigger::Level, THREADS);
-    assert_eq!(herd, THREADS);
-    let woken = sleepers_told(mechanism, Trigger::Exclusive, THREADS);
-    assert!((1..THREADS).contains(&woken), "{woken} of {THREADS} woke");
-}
-
 pub(crate) fn exclusive_follows_its_interest(mechanism: Mechanism) {
     if !mechanism.capabilities().supports(Trigger::Exclusive) {
         return;
@@ -361,7 +293,7 @@ pub(crate) fn exclusive_does_not_watch_for_priority(mechanism: Mechanism) {
     if !mechanism.capabilities().supports(Trigger::Exclusive) {
         return;
     }
-    let mut selector: Selector<UnixStream, u8> = selector(mechanism);
+    let mut selector: Selector<Stream, u8> = selector(mechanism);
     let (a, mut b) = pair();
     let urgent = Interest::READ | Interest::PRIORITY;
     let result = selector.register_with(a, urgent, Trigger::Exclusive, 7);

@@ -9,7 +9,8 @@ use std::time::Duration;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 
-use super::super::{Flags, WAKER, borrow, timespec};
+use super::super::platform::{borrow, timespec};
+use super::super::{Flags, WAKER};
 use crate::interest::{Interest, Trigger};
 
 pub(crate) struct Set {

@@ -26,7 +26,8 @@ use std::time::Duration;
 
 use rustix::event::PollFd;
 
-use super::{BATCH, Flags, borrow, check_open, timespec};
+use super::platform::{borrow, check_open, timespec};
+use super::{BATCH, Flags};
 use crate::interest::{Interest, Trigger};
 use crate::slab::Key;
 

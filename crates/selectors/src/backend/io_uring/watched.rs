@@ -7,7 +7,8 @@ use io_uring::cqueue;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 
-use super::super::{Flags, borrow};
+use super::super::Flags;
+use super::super::platform::borrow;
 use super::ring::Ring;
 use crate::interest::{Interest, Trigger};
 use crate::slab::Key;
