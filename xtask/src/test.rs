@@ -5,12 +5,16 @@ use std::env;
 use crate::programs::{self, cargo, is_installed};
 use crate::{Outcome, tour};
 
-/// The peers that the real-peer tests talk to, and what is not tested without them.
-const PEERS: [(&str, &str); 4] = [
+/// The programs that tests talk to, compare with or run, and what is not tested without them.
+const PEERS: [(&str, &str); 5] = [
     ("nc", "talking to netcat, and the README's tour, which does"),
     ("socat", "talking to socat"),
     ("ncat", "talking to ncat"),
-    ("python3", "1, 100 and 10 000 Python sockets at once"),
+    (
+        "python3",
+        "1, 100 and 10 000 Python sockets at once, and the comparison of the encodings with Python's",
+    ),
+    ("strace", "which system calls a turn of the selectors makes"),
 ];
 
 /// Told to the tests: a missing program is a failure. (They also look at `CI` by themselves.)
