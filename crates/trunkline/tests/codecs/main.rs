@@ -29,6 +29,9 @@ fn any_byte() -> impl Strategy<Value = u8> {
 }
 
 proptest! {
+    // They take a few microseconds each, and every codec gets but a seventh of them.
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
     #[test]
     fn any_stream_is_what_the_naive_codec_makes_of_it(
         choices in any::<[u8; 4]>(),
