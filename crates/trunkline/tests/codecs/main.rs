@@ -34,9 +34,11 @@ proptest! {
 
     #[test]
     fn any_stream_is_what_the_naive_codec_makes_of_it(
-        choices in any::<[u8; 4]>(),
+        (codec, settings) in any::<(u8, u8)>(),
+        limit in prop_oneof![0..12_u8, any::<u8>()],
+        cut in any::<u8>(),
         stream in prop::collection::vec(any_byte(), 0..60),
     ) {
-        compare(&[&choices[..], &stream].concat());
+        compare(&[&[codec, settings, limit, cut], &stream[..]].concat());
     }
 }
