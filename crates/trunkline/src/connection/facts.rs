@@ -64,6 +64,9 @@ impl Facts {
     pub(crate) const WATCHED_UNUSUALLY: Facts = Facts(1 << 14);
     /// `close` was asked before the connection was made; it follows as soon as it is.
     pub(crate) const CLOSE_WHEN_OPEN: Facts = Facts(1 << 15);
+    /// Bytes wait in it, to be written or to become a frame. True as of the last time it was settled; bytes that were
+    /// queued since have made it touched.
+    pub(crate) const HOLDS_BYTES: Facts = Facts(1 << 20);
     // The phases; none of them is `Phase::Open`.
     const CONNECTING: Facts = Facts(1 << 16);
     const CLOSING: Facts = Facts(1 << 17);
@@ -189,7 +192,9 @@ impl Facts {
     pub(crate) fn is_plain(self) -> bool {
         const ASKED: Facts = Facts::NOT_AT_REST
             .with(Facts::WRITABLE)
-            .with(Facts::READ_TO_THE_END);
+            .with(Facts::READ_TO_THE_END)
+            .with(Facts::HOLDS_BYTES)
+            .with(Facts::TOUCHED);
         self.0 & ASKED.0 == Facts::READABLE.0 | Facts::WRITABLE.0
     }
 

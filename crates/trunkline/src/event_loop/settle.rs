@@ -34,6 +34,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                 return;
             }
         }
+        let holds_bytes = connection.holds_bytes();
+        connection.facts.put(Facts::HOLDS_BYTES, holds_bytes);
         // The usual case, seen at a glance: all is read and written, and nothing was asked.
         let at_rest = connection.facts.at_rest()
             && connection.outbound.is_empty()

@@ -23,7 +23,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             return;
         };
         connection.facts.report(readiness);
-        if !connection.facts.is_plain() || connection.holds_bytes() {
+        if !connection.facts.is_plain() {
             return self.serve(id);
         }
         let socket = connection.socket;
