@@ -1,6 +1,6 @@
 //! `--encoding` and `--errors`, at both ends.
 
-use crate::support::{Serving, assert_fails, run, saying};
+use crate::support::{Serving, assert_fails, run, said_by, saying};
 
 #[test]
 fn text_is_utf_8_here_and_what_was_asked_for_there() {
@@ -141,13 +141,8 @@ fn a_server_that_is_not_understood_does_not_end_the_talk_with_another() {
         &["connect", &bad, &other, "--encoding", "utf-8"],
         b"hello\n",
     );
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    for line in [
-        format!("[{bad}] good\n[{bad}] b\n"),
-        format!("[{other}] one\n[{other}] two\n"),
-    ] {
-        assert!(stdout.contains(&line), "{stdout}");
-    }
+    assert_eq!(said_by(&bad, &output), ["good", "b"]);
+    assert_eq!(said_by(&other, &output), ["one", "two"]);
     let what = format!("cannot read what {bad} says: byte E4 at offset 6 is not UTF-8");
     assert_fails(&output, 1, &what, "is --encoding right?");
     for server in [bad_server, other_server] {
@@ -211,6 +206,33 @@ fn a_service_closes_on_what_is_no_text_unless_a_policy_lets_it_pass() {
     let mut client = lenient.client(0);
     client.send(b"b\xe4d\n");
     assert_eq!(client.line(), "Got b\\xe4d");
+}
+
+#[test]
+fn who_sends_no_text_leaves_the_room_and_the_others_stay() {
+    let serving = Serving::start(&["rooms", ":0", "--verbose"], 1);
+    let [mut anna, mut berta, mut clara] = [(); 3].map(|()| {
+        let mut member = serving.client(0);
+        assert!(member.line().starts_with("* welcome"));
+        member
+    });
+    assert_eq!(anna.line(), format!("* {} joined", berta.name()));
+    for member in [&mut anna, &mut berta] {
+        assert_eq!(member.line(), format!("* {} joined", clara.name()));
+    }
+    berta.send(b"good\nb\xe4d\nlost\n");
+    assert!(berta.rest().is_empty(), "nobody hears himself");
+    for member in [&mut anna, &mut clara] {
+        assert_eq!(member.line(), format!("{}: good", berta.name()));
+        assert_eq!(member.line(), format!("* {} left", berta.name()));
+    }
+    clara.send("still here\n");
+    assert_eq!(anna.line(), format!("{}: still here", clara.name()));
+    let mut lines = (0..4).map(|_| serving.line());
+    let why = "byte E4 at offset 1 is not UTF-8; the policies replace, ignore and backslashreplace let it pass";
+    let told = format!("{} closed because of what it sent: {why}", berta.name());
+    let last = lines.nth(3).unwrap();
+    assert!(last.contains(&told), "{last}");
 }
 
 #[test]

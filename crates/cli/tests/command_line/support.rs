@@ -168,6 +168,14 @@ pub(crate) fn saying(
     (address, server)
 }
 
+/// The lines that are labelled with this server, in order.
+pub(crate) fn said_by(server: &str, output: &Output) -> Vec<String> {
+    let label = format!("[{server}] ");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let labelled = stdout.lines().filter_map(|line| line.strip_prefix(&label));
+    labelled.map(str::to_owned).collect()
+}
+
 /// The lines of a stream as they come. The stream ends when the process does.
 pub(crate) fn lines_of(stream: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();
