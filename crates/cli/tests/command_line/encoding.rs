@@ -197,9 +197,11 @@ fn a_service_closes_on_what_is_no_text_unless_a_policy_lets_it_pass() {
     let mut client = serving.client(0);
     client.send(b"good\nb\xe4d\nlost\n");
     assert_eq!(client.rest(), b"Got good\n");
+    let name = client.name();
+    drop(client);
     assert!(serving.line().ends_with("connected (1 open)"));
     let line = serving.line();
-    assert!(line.contains(&client.name()), "{line}");
+    assert!(line.contains(&name), "{line}");
     assert!(line.contains("byte E4 at offset 1 is not UTF-8"), "{line}");
 
     let lenient = Serving::start(&["ack", ":0", "--errors", "backslashreplace"], 1);
@@ -222,15 +224,17 @@ fn who_sends_no_text_leaves_the_room_and_the_others_stay() {
     }
     berta.send(b"good\nb\xe4d\nlost\n");
     assert!(berta.rest().is_empty(), "nobody hears himself");
+    let name = berta.name();
+    drop(berta);
     for member in [&mut anna, &mut clara] {
-        assert_eq!(member.line(), format!("{}: good", berta.name()));
-        assert_eq!(member.line(), format!("* {} left", berta.name()));
+        assert_eq!(member.line(), format!("{name}: good"));
+        assert_eq!(member.line(), format!("* {name} left"));
     }
     clara.send("still here\n");
     assert_eq!(anna.line(), format!("{}: still here", clara.name()));
     let mut lines = (0..4).map(|_| serving.line());
     let why = "byte E4 at offset 1 is not UTF-8; the policies replace, ignore and backslashreplace let it pass";
-    let told = format!("{} closed because of what it sent: {why}", berta.name());
+    let told = format!("{name} closed because of what it sent: {why}");
     let last = lines.nth(3).unwrap();
     assert!(last.contains(&told), "{last}");
 }

@@ -155,11 +155,13 @@ fn the_service_refuses_a_frame_over_the_limit() {
     let mut client = serving.client(0);
     client.send("good\nlonger\n");
     assert_eq!(client.rest(), b"Got good\n");
+    let name = client.name();
+    drop(client);
     other.send("two\n");
     assert_eq!(other.line(), "Got two");
     assert!(serving.line().ends_with("connected (2 open)"));
     let line = serving.line();
-    assert!(line.contains(&client.name()), "{line}");
+    assert!(line.contains(&name), "{line}");
     assert!(
         line.contains("frame longer than the limit of 4 bytes"),
         "{line}"
