@@ -29,7 +29,8 @@ impl Handler for Ack {
 
     fn frame(&mut self, (): &mut (), io: &mut Io<'_, Self>, message: &str) -> Flow {
         let answer = format!("Got {message}");
-        after(io.send(&answer))
+        let sent = io.send(&answer);
+        after(&self.log, io, sent)
     }
 
     fn closed(&mut self, (): (), io: &mut Io<'_, Self>, closed: Closed) {

@@ -34,7 +34,8 @@ where
 
     #[inline]
     fn frame(&mut self, (): &mut (), io: &mut Io<'_, Self>, bytes: Frame<'_, Self>) -> Flow {
-        after(io.send(bytes))
+        let sent = io.send(bytes);
+        after(&self.log, io, sent)
     }
 
     fn closed(&mut self, (): (), io: &mut Io<'_, Self>, closed: Closed) {

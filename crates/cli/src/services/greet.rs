@@ -34,7 +34,8 @@ impl Handler for Greet {
     }
 
     fn frame(&mut self, (): &mut (), io: &mut Io<'_, Self>, line: &str) -> Flow {
-        after(io.send(line))
+        let sent = io.send(line);
+        after(&self.log, io, sent)
     }
 
     fn closed(&mut self, (): (), io: &mut Io<'_, Self>, closed: Closed) {

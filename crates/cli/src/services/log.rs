@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use trunkline::{Closed, ConnectionId, Handler, Io};
+use trunkline::{Closed, ConnectionId, FrameError, Handler, Io};
 
 use crate::chatter::say;
 use crate::ending::describe;
@@ -34,6 +34,17 @@ impl Log {
             self.service,
             peers.len()
         ));
+    }
+
+    /// What was to be answered, or passed on, cannot be a message.
+    #[cold]
+    pub(crate) fn unsaid<H: Handler>(&self, io: &Io<'_, H>, why: FrameError) {
+        if let (Some(_), Some(peer)) = (&self.peers, io.peer()) {
+            say(&format!(
+                "{}: {peer} is closed, since what follows from its message cannot be sent: {why}",
+                self.service
+            ));
+        }
     }
 
     pub(crate) fn closed<H: Handler>(&mut self, io: &Io<'_, H>, closed: &Closed) {

@@ -1,7 +1,7 @@
 //! The services, one handler each. Every file is an example to read and to start from: `echo` is the smallest,
 //! `rooms` is where connections write to each other.
 
-use trunkline::{Flow, Sent};
+use trunkline::{Flow, Handler, Io, Sent};
 
 mod ack;
 mod discard;
@@ -51,11 +51,15 @@ impl Service {
     }
 }
 
-/// After an answer: go on, unless it could not be sent as a message. (A queue that is too long needs no attention:
+/// After an answer: go on, unless it could not be sent as a message, which the log tells. (A queue that is too long needs no attention:
 /// the engine reads no more from a peer who does not read his answers.)
-fn after(sent: Sent) -> Flow {
+#[inline]
+fn after<H: Handler>(log: &Log, io: &Io<'_, H>, sent: Sent) -> Flow {
     match sent {
-        Sent::Rejected(_) => Flow::Close,
+        Sent::Rejected(error) => {
+            log.unsaid(io, error);
+            Flow::Close
+        }
         _ => Flow::Continue,
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 
-use trunkline::{Closed, ConnectionId, Flow, Handler, Io, Sent, Text};
+use trunkline::{Closed, ConnectionId, Flow, FrameError, Handler, Io, Sent, Text};
 
 use super::Log;
 use crate::framing::Framing;
@@ -26,14 +26,19 @@ impl Rooms {
         }
     }
 
-    /// Sends a line to everybody but `speaker`. `false` when it cannot be sent as a line.
-    fn tell_others(&self, io: &mut Io<'_, Self>, speaker: ConnectionId, line: &str) -> bool {
+    /// Sends a line to everybody but `speaker`.
+    fn tell_others(
+        &self,
+        io: &mut Io<'_, Self>,
+        speaker: ConnectionId,
+        line: &str,
+    ) -> Result<(), FrameError> {
         let others = self
             .members
             .iter()
             .copied()
             .filter(|&member| member != speaker);
-        io.broadcast(others, line).is_ok()
+        io.broadcast(others, line).map(drop)
     }
 }
 
@@ -55,7 +60,8 @@ impl Handler for Rooms {
             return None;
         }
         let id = io.id();
-        self.tell_others(io, id, &format!("* {name} joined"));
+        // What cannot be sent as a message is not told: that does not concern the newcomer.
+        let _ = self.tell_others(io, id, &format!("* {name} joined"));
         self.members.insert(id);
         Some(name)
     }
@@ -63,10 +69,12 @@ impl Handler for Rooms {
     fn frame(&mut self, name: &mut String, io: &mut Io<'_, Self>, line: &str) -> Flow {
         let line = format!("{name}: {line}");
         let id = io.id();
-        if self.tell_others(io, id, &line) {
-            Flow::Continue
-        } else {
-            Flow::Close
+        match self.tell_others(io, id, &line) {
+            Ok(()) => Flow::Continue,
+            Err(error) => {
+                self.log.unsaid(io, error);
+                Flow::Close
+            }
         }
     }
 
@@ -78,6 +86,6 @@ impl Handler for Rooms {
         self.log.closed(io, &closed);
         let id = io.id();
         self.members.remove(&id);
-        self.tell_others(io, id, &format!("* {name} left"));
+        let _ = self.tell_others(io, id, &format!("* {name} left"));
     }
 }

@@ -169,6 +169,23 @@ fn the_service_refuses_a_frame_over_the_limit() {
 }
 
 #[test]
+fn an_answer_that_is_no_message_is_told_by_the_service() {
+    let serving = Serving::start(&["ack", ":0", "--frame", "length:u8", "--verbose"], 1);
+    let mut client = serving.client(0);
+    // "Got " makes it 256 bytes, one more than the number can say.
+    client.send([b"\x02ok\xfc", &[b'x'; 252][..]].concat());
+    assert_eq!(client.rest(), b"\x06Got ok");
+    let name = client.name();
+    drop(client);
+    assert!(serving.line().ends_with("connected (1 open)"));
+    let line = serving.line();
+    let why =
+        "what follows from its message cannot be sent: frame longer than the limit of 255 bytes";
+    assert!(line.contains(&name) && line.ends_with(why), "{line}");
+    assert!(serving.line().contains("closed"));
+}
+
+#[test]
 fn what_breaks_the_framing_is_told() {
     let serving = Serving::start(&["greet", ":0"], 1);
     let address = serving.address(0).to_string();
