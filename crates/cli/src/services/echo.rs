@@ -2,9 +2,9 @@
 
 use std::convert::Infallible;
 
-use trunkline::{Closed, Codec, Flow, Frame, Handler, Io};
+use trunkline::{Closed, Codec, Flow, Frame, Handler, Io, Sent};
 
-use super::{Log, after};
+use super::Log;
 
 /// An echo needs no end-of-message mark: unless told otherwise its codec gives the bytes as they come, in pieces of
 /// any size.
@@ -34,8 +34,11 @@ where
 
     #[inline]
     fn frame(&mut self, (): &mut (), io: &mut Io<'_, Self>, bytes: Frame<'_, Self>) -> Flow {
-        let sent = io.send(bytes);
-        after(&self.log, io, sent)
+        match io.send(bytes) {
+            // Hardly ever: what came as a message can be sent as one.
+            Sent::Rejected(_) => Flow::Close,
+            _ => Flow::Continue,
+        }
     }
 
     fn closed(&mut self, (): (), io: &mut Io<'_, Self>, closed: Closed) {

@@ -51,9 +51,8 @@ impl Service {
     }
 }
 
-/// After an answer: go on, unless it could not be sent as a message, which the log tells. (A queue that is too long needs no attention:
-/// the engine reads no more from a peer who does not read his answers.)
-#[inline]
+/// After an answer: go on, unless it could not be sent as a message, which the log tells. (A queue that is too long needs
+/// no attention: the engine reads no more from a peer who does not read his answers.)
 fn after<H: Handler>(log: &Log, io: &Io<'_, H>, sent: Sent) -> Flow {
     match sent {
         Sent::Rejected(error) => {
