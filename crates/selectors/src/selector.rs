@@ -359,10 +359,7 @@ impl<S: AsSource, T> Selector<S, T> {
                 let events = found;
                 return Ok(Selected { events, woken });
             }
-            let selected = self.selected(found);
-            if selected != Selected::default() {
-                return Ok(selected);
-            }
+            return Ok(self.selected(found));
         }
         // What went wrong there, if anything, comes again here.
         self.select_with_care(timeout)

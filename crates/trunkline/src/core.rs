@@ -57,7 +57,7 @@ pub(crate) struct Core<C> {
     pub(crate) connections: Slab<Connection>,
     pub(crate) timers: Timers<Due>,
     pub(crate) spare: Spare,
-    /// The connection whose output gathers in `cork`; nobody, if not for the whole of the usual way.
+    /// The connection that goes the usual way, whose output gathers in `cork`; nobody otherwise.
     pub(crate) serving: ConnectionId,
     pub(crate) cork: Vec<u8>,
     /// The cork takes no more than this.
@@ -195,7 +195,6 @@ impl<C> Core<C> {
     /// Begins a graceful close; the linger deadline starts now. One that is still to be made is closed as soon as it
     /// is: what was queued on it until now is flushed.
     pub(crate) fn close(&mut self, id: ConnectionId, cause: Option<Cause>) {
-        self.pull_cork_of(id);
         let Some(connection) = self.connections.get_mut(id.0) else {
             return;
         };
@@ -216,7 +215,6 @@ impl<C> Core<C> {
     }
 
     pub(crate) fn abort(&mut self, id: ConnectionId, cause: Cause) {
-        self.pull_cork_of(id);
         if let Some(connection) = self.connections.get_mut(id.0) {
             connection.begin_abort(cause);
             self.touch(id);

@@ -168,24 +168,38 @@ fn flush<N: Network>(
     spare: &mut Spare,
 ) -> io::Result<()> {
     while !connection.outbound.is_empty() {
-        match write(network, connection) {
-            Ok(written) => {
-                stats.bytes_out += written as u64;
-                let taken = if planted(Mutant::ShortWriteIgnored) {
-                    connection.outbound.bytes()
-                } else {
-                    written
-                };
-                connection.outbound.consume(taken, spare);
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                connection.facts.clear(Facts::WRITABLE);
-                break;
-            }
-            Err(error) => return Err(error),
+        let outcome = write(network, connection);
+        if !wrote(connection, outcome, stats, spare)? {
+            break;
         }
     }
     Ok(())
+}
+
+/// Notes the outcome of a write. `false` when the socket is full.
+pub(super) fn wrote(
+    connection: &mut Connection,
+    outcome: io::Result<usize>,
+    stats: &mut Stats,
+    spare: &mut Spare,
+) -> io::Result<bool> {
+    match outcome {
+        Ok(written) => {
+            stats.bytes_out += written as u64;
+            let taken = if planted(Mutant::ShortWriteIgnored) {
+                connection.outbound.bytes()
+            } else {
+                written
+            };
+            connection.outbound.consume(taken, spare);
+            Ok(true)
+        }
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            connection.facts.clear(Facts::WRITABLE);
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// One call for what is queued: gathered only when it is in several pieces.

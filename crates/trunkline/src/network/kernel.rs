@@ -245,7 +245,8 @@ fn socket(key: Key) -> Socket {
     Socket(key.to_bits())
 }
 
-/// Calls again after a signal.
+/// Calls again after a signal. `rustix` has the same, but it is not always put in place, and a call costs as much as the
+/// rest of a read.
 #[inline(always)]
 fn uninterrupted<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
     loop {
