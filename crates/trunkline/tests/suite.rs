@@ -2,6 +2,8 @@
 
 #[path = "suite/accept.rs"]
 mod accept;
+#[path = "suite/bytes.rs"]
+mod bytes;
 #[path = "suite/close.rs"]
 mod close;
 #[path = "suite/connect.rs"]
@@ -14,6 +16,8 @@ mod every_operation;
 mod flow;
 #[path = "suite/pair.rs"]
 mod pair;
+#[path = "suite/scripted.rs"]
+mod scripted;
 #[path = "suite/stopping.rs"]
 mod stopping;
 #[path = "suite/waking.rs"]
@@ -27,6 +31,7 @@ macro_rules! suite {
                 connect::connect_refused_is_told_apart
                 connect::close_before_it_is_made_follows_what_was_queued
                 connect::r1_an_id_never_names_a_later_connection
+                connect::s14_connect_close_race
 
                 data::echo_in_order
                 data::echo_over_many_connections
@@ -46,6 +51,8 @@ macro_rules! suite {
 
                 waking::timers_fire_in_order_never_early_and_die_with_their_connection
                 waking::w1_messages_of_other_threads_all_arrive
+                waking::s40_wake_in_callback
+                waking::s42_timer_reentrancy
 
                 stopping::w2_stop_before_run_is_not_forgotten
             );
@@ -53,6 +60,17 @@ macro_rules! suite {
             // Each end in a loop of its own.
             suite!(@cases ($($works)?) $apart;
                 accept::a2_resets_in_the_backlog_end_nothing
+                accept::s05_backlog_overflow
+                accept::s06_accept_storm
+                accept::s31_fd_reuse_same_batch
+
+                bytes::s15_short_write_4mb
+                bytes::s17_slow_writer_1bps
+                bytes::s19_one_byte_frames
+                bytes::s20_pipelined_burst
+                bytes::s23_both_full_is_no_deadlock
+                bytes::s26_half_close_echo
+                bytes::s28_rst_mid_write
 
                 stopping::a7_drain_answers_every_request_it_took
             );
