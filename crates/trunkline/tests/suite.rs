@@ -2,6 +2,9 @@
 
 #[path = "suite/accept.rs"]
 mod accept;
+#[cfg(target_os = "linux")]
+#[path = "suite/bad_road.rs"]
+mod bad_road;
 #[path = "suite/bytes.rs"]
 mod bytes;
 #[path = "suite/close.rs"]
@@ -14,6 +17,9 @@ mod data;
 mod every_operation;
 #[path = "suite/flow.rs"]
 mod flow;
+#[cfg(target_os = "linux")]
+#[path = "suite/namespaces.rs"]
+mod namespaces;
 #[path = "suite/pair.rs"]
 mod pair;
 #[path = "suite/scripted.rs"]
@@ -180,5 +186,53 @@ mod drain {
         a7_drain_answers_what_was_asked_io_uring if crate::io_uring_works_here() => IoUring;
         a7_drain_answers_what_was_asked_poll => Poll;
         a7_drain_answers_what_was_asked_select => Select;
+    }
+}
+
+/// On the kernel alone, in a network namespace.
+#[cfg(target_os = "linux")]
+mod namespace {
+    macro_rules! namespace {
+        ($($name:ident $(if $works:expr)? => $mechanism:ident;)*) => { $(
+            mod $name {
+                namespace!(@cases $name $mechanism ($($works)?);
+                    s11_blackhole_timeout
+                    s12_ephemeral_exhausted
+                    s13_self_connect
+                    s18_zero_window
+                    s33_fin_wait_vanish
+                );
+
+                #[test]
+                fn s24_loss_reorder_dup() {
+                    namespace!(@skip_unless ($($works)?));
+                    let path = concat!("namespace::", stringify!($name), "::s24_loss_reorder_dup");
+                    crate::bad_road::s24_loss_reorder_dup(path, trunkline::Mechanism::$mechanism);
+                }
+            }
+        )* };
+        (@cases $name:ident $mechanism:ident $works:tt; $($case:ident)*) => { $(
+            #[test]
+            fn $case() {
+                namespace!(@skip_unless $works);
+                let path = concat!("namespace::", stringify!($name), "::", stringify!($case));
+                crate::namespaces::inside(path, || {
+                    crate::namespaces::$case(trunkline::Mechanism::$mechanism);
+                });
+            }
+        )* };
+        (@skip_unless ()) => {};
+        (@skip_unless ($works:expr)) => {
+            if !$works {
+                return;
+            }
+        };
+    }
+
+    namespace! {
+        epoll => Epoll;
+        io_uring if crate::io_uring_works_here() => IoUring;
+        poll => Poll;
+        select => Select;
     }
 }
