@@ -20,6 +20,8 @@ mod mechanism;
 mod serve;
 mod services;
 mod suggest;
+#[allow(dead_code, reason = "the flags that take times and rates come next")]
+mod units;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::from_command_line() {
