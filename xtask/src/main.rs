@@ -8,6 +8,7 @@ mod programs;
 mod served;
 mod test;
 mod tour;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,9 @@ usage: cargo xtask COMMAND
   churn [--minutes N] [--mechanism NAME]… [--service NAME]…
                      clients that come, talk and vanish in every way, 10 minutes unless said otherwise, on every
                      mechanism or on those named: memory and descriptors must return to where they began
+  vm [SCENARIO…] [--connections N] [--memory MIB] [--mechanism NAME]…
+                     in a virtual machine: clock-step (the wall clock jumps) and 1m-idle (a million connections held
+                     by one process, a message through each); needs qemu and a kernel that apt-get fetches; takes long
   figures            system calls, user-space instructions and memory of `trunkline serve`
 ";
 
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
         ["tour"] => programs::build_trunkline().and_then(|trunkline| tour::run(&trunkline)),
         ["platforms", ref wanted @ ..] => platforms::run(wanted),
         ["churn", ref options @ ..] => churn::run(options),
+        ["vm", ref words @ ..] => vm::run(words),
         ["figures"] => figures::run_with_raised_limit(),
         ["figures", figures::LIMIT_RAISED] => figures::run(),
         ["help" | "--help" | "-h"] => {
