@@ -26,6 +26,14 @@ pub(crate) enum Mutant {
     PartialFrameLost,
     /// A full socket is not written to again.
     WriteInterestForgotten,
+    /// The oldest message is dropped to make room, though a part of it is written.
+    BegunMessageDropped,
+    /// A message takes the place of one with its key, though a part of that is written.
+    BegunMessageReplaced,
+    /// A panic of the handler is reported, but its connection goes on.
+    PanicClosesNobody,
+    /// What the cork held when the handler panicked stays in it, for the next connection.
+    CorkKeptAfterPanic,
 }
 
 #[cfg(test)]

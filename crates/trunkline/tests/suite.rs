@@ -4,6 +4,8 @@
 mod cases;
 #[path = "suite/every_operation.rs"]
 mod every_operation;
+#[path = "suite/overflow.rs"]
+mod overflow;
 #[path = "suite/pair.rs"]
 mod pair;
 #[path = "suite/stopping.rs"]
@@ -31,6 +33,16 @@ macro_rules! suite {
                 connect_refused_is_told_apart
                 close_before_it_is_made_follows_what_was_queued
                 w1_messages_of_other_threads_all_arrive
+            );
+
+            suite!(@in overflow ($($works)?) $network;
+                drop_newest_keeps_the_beginning
+                drop_oldest_keeps_the_end
+                drop_oldest_can_be_chosen_for_one_connection
+                a_key_conflates_what_waits
+                broadcast_by_key_reaches_the_quick_and_spares_the_slow
+                close_after_ends_the_slow_one_alone
+                a_connection_that_catches_up_in_time_is_kept
             );
 
             #[test]
@@ -67,6 +79,13 @@ macro_rules! suite {
     (@skip_unless_in ($($works:expr)?)) => {
         suite!(@skip_unless $($works)?);
     };
+    (@in $room:ident $works:tt $network:expr; $($case:ident)*) => { $(
+        #[test]
+        fn $case() {
+            suite!(@skip_unless_in $works);
+            crate::$room::$case($network);
+        }
+    )* };
     (@cases $works:tt $network:expr; $($case:ident)*) => { $(
         #[test]
         fn $case() {
