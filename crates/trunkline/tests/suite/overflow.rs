@@ -8,8 +8,7 @@ use std::time::Duration;
 use trunkline::network::Network;
 use trunkline::{Cause, ConnectionId, Flow, Io, Options, Overflow, Sent};
 
-use super::cases::{CLIENT, SERVER, bump, counter};
-use super::pair::{Happening, Pair, converse, is_finished, options};
+use super::pair::{CLIENT, Happening, Pair, SERVER, bump, converse, counter, is_finished, options};
 
 const LIMIT: usize = 256 * 1024;
 
@@ -248,7 +247,9 @@ pub(crate) fn broadcast_by_key_reaches_the_quick_and_spares_the_slow<N: Network>
                     // Most come singly, so that the quick one sees them all; a few at once for the slow one.
                     io.after(Duration::from_micros(1), number + 1);
                 } else {
-                    members.iter().for_each(|&id| io.close_connection(id));
+                    for &id in &members {
+                        io.close_connection(id);
+                    }
                     io.resume_connection(clients[0]);
                 }
             }

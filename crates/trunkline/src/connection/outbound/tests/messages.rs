@@ -60,12 +60,12 @@ fn bytes_of_which_nobody_kept_the_bounds_stay() {
 #[test]
 fn a_key_replaces_what_waits_under_it_and_nothing_that_has_begun() {
     let (mut outbound, mut spare) = (Outbound::default(), Spare::default());
-    let mut send = |outbound: &mut Outbound, spare: &mut Spare, key, bytes: &[u8]| {
+    let keyed = |outbound: &mut Outbound, spare: &mut Spare, key, bytes: &[u8]| {
         offer(outbound, spare, 100, false, Some(key), bytes)
     };
-    send(&mut outbound, &mut spare, 1, b"gold 1.");
-    send(&mut outbound, &mut spare, 2, b"iron 1.");
-    let sent = send(&mut outbound, &mut spare, 1, b"gold 22.");
+    keyed(&mut outbound, &mut spare, 1, b"gold 1.");
+    keyed(&mut outbound, &mut spare, 2, b"iron 1.");
+    let sent = keyed(&mut outbound, &mut spare, 1, b"gold 22.");
     let replaced = Appended::Exchanged {
         bytes: 15,
         replaced: true,
@@ -74,18 +74,18 @@ fn a_key_replaces_what_waits_under_it_and_nothing_that_has_begun() {
     assert_eq!(sent, replaced);
     assert_eq!(waiting(&outbound, 9), b"gold 22.iron 1.");
     outbound.consume(3, &mut spare);
-    let sent = send(&mut outbound, &mut spare, 1, b"gold 3.");
+    let sent = keyed(&mut outbound, &mut spare, 1, b"gold 3.");
     assert_eq!(sent, Appended::Queued { bytes: 19 });
     assert_eq!(waiting(&outbound, 9), b"d 22.iron 1.gold 3.");
-    send(&mut outbound, &mut spare, 1, b"gold 4.");
+    keyed(&mut outbound, &mut spare, 1, b"gold 4.");
     assert_eq!(waiting(&outbound, 9), b"d 22.iron 1.gold 4.");
     // One that does not fit leaves the older one as it is.
-    let sent = send(&mut outbound, &mut spare, 2, &[b'x'; 100]);
+    let sent = keyed(&mut outbound, &mut spare, 2, &[b'x'; 100]);
     assert_eq!(sent, Appended::OverLimit);
     assert_eq!(waiting(&outbound, 9), b"d 22.iron 1.gold 4.");
     // Still the same queue: what is left of the first message has not kept the others from being found.
     outbound.consume(5 + 7, &mut spare);
-    send(&mut outbound, &mut spare, 1, b"gold 5.");
+    keyed(&mut outbound, &mut spare, 1, b"gold 5.");
     assert_eq!(waiting(&outbound, 9), b"gold 5.");
 }
 
