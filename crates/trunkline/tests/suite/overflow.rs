@@ -363,7 +363,7 @@ pub(crate) fn a_connection_that_catches_up_in_time_is_kept<N: Network>(network: 
             }
             (SERVER, Happening::Timer(0)) => {
                 send_much(io, io.id());
-                io.after(Duration::from_millis(80), 1);
+                io.after(Duration::from_millis(600), 1);
             }
             (SERVER, Happening::Timer(_)) => io.resume_connection(reader.unwrap()),
             (SERVER, Happening::Drained) => {
