@@ -17,6 +17,7 @@ mod ending;
 mod failure;
 mod framing;
 mod mechanism;
+mod models;
 mod serve;
 mod services;
 mod suggest;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Connect(arguments) => connect::run(&arguments),
+        Command::EchoStandardInput => models::processes::serve_standard_input(),
     };
     result.unwrap_or_else(|failure| failure.report())
 }

@@ -110,6 +110,11 @@ impl Serving {
         self.addresses[index]
     }
 
+    /// The number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The next line on standard error.
     pub(crate) fn line(&self) -> String {
         self.lines
@@ -218,6 +223,17 @@ impl Client {
         }
     }
 
+    /// Another hold on the same connection; what either reads ahead the other does not see.
+    pub(crate) fn try_clone(&self) -> Self {
+        Self {
+            reader: BufReader::new(self.stream().try_clone().unwrap()),
+        }
+    }
+
+    pub(crate) fn stream(&self) -> &TcpStream {
+        self.reader.get_ref()
+    }
+
     /// How the server sees this client.
     pub(crate) fn name(&self) -> String {
         self.reader.get_ref().local_addr().unwrap().to_string()
@@ -225,6 +241,14 @@ impl Client {
 
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.reader.get_mut().write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Sends until nobody takes any more.
+    pub(crate) fn send_as_far_as_possible(&mut self, bytes: &[u8]) {
+        let patience = Some(Duration::from_secs(1));
+        self.stream().set_write_timeout(patience).unwrap();
+        let error = self.reader.get_mut().write_all(bytes).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "{error}");
     }
 
     pub(crate) fn finish(&mut self) {

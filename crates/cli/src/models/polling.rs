@@ -1,0 +1,32 @@
+//! S4, the polling loop: sockets that do not block are tried in turn, without asking anybody which of them is ready.
+//!
+//! What it costs: the loop never rests. It uses a whole processor when nothing happens at all, and with n clients it makes n
+//! vain system calls to find the one who has said something. It answers quickly as long as it has a processor to
+//! itself and few clients.
+
+use std::io;
+use std::net::TcpListener;
+
+use super::accept::{Next, after_failure};
+use super::conversation::Conversations;
+use super::stop::Stop;
+use super::tally::Tally;
+
+pub(super) fn serve(listener: &TcpListener, stop: &Stop) -> io::Result<Tally> {
+    let mut conversations = Conversations::new();
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(true)?;
+                conversations.begin(stream);
+            }
+            Err(error) => match after_failure(error)? {
+                // Without a descriptor for the next client there are others to serve.
+                Next::Nobody | Next::Rest if stop.asked() => break,
+                Next::Nobody | Next::Rest | Next::Again => {}
+            },
+        }
+        conversations.round();
+    }
+    Ok(conversations.finish())
+}
