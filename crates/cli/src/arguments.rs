@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::compare::CompareArguments;
 use crate::failure::Failure;
 use crate::models::{self, ModelArguments};
 use crate::units::{count, size};
@@ -21,6 +22,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     Serve(ServeArguments),
     Connect(ConnectArguments),
+    Compare(CompareArguments),
     /// Serves one client of `serve --model processes`.
     #[command(hide = true)]
     EchoStandardInput,

@@ -10,6 +10,7 @@ use arguments::{Arguments, Command};
 
 mod arguments;
 mod chatter;
+mod compare;
 mod connect;
 mod descriptors;
 mod encoding;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Connect(arguments) => connect::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
         Command::EchoStandardInput => models::processes::serve_standard_input(),
     };
     result.unwrap_or_else(|failure| failure.report())

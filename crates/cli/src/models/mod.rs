@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Id};
+use rustix::process::{Signal, set_parent_process_death_signal};
 use trunkline::{Error, Mechanism, Operation};
 
 use crate::chatter::say;
@@ -50,6 +51,10 @@ pub(crate) struct ModelArguments {
     /// each in turn, and never rests).
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
+
+    /// Be killed when the program that started this one ends, however it ends.
+    #[arg(long, hide = true)]
+    pub(crate) die_with_parent: bool,
 }
 
 /// A way to build a server.
@@ -129,13 +134,25 @@ fn unknown(name: &str) -> Failure {
     }
 }
 
+impl ModelArguments {
+    /// Carries out what has to be done before anything else.
+    pub(crate) fn prepare(&self) -> Result<(), Failure> {
+        if !self.die_with_parent {
+            return Ok(());
+        }
+        set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| {
+            Failure::failed(format!("cannot tie this process to its parent: {error}"))
+        })
+    }
+}
+
 /// Refuses what a model without the engine does not have, rather than ignoring it.
 pub(crate) fn check_options(serve: &ArgMatches) -> Result<(), Failure> {
     let Some(name) = serve.get_one::<String>("model") else {
         return Ok(());
     };
     let allowed: &[&str] = match Model::named(name)? {
-        Model::Plain(_) => &["model", "words"],
+        Model::Plain(_) => &["model", "words", "die_with_parent"],
         // The model names the mechanism.
         Model::Engine(Some(_)) => &["mechanism"],
         Model::Engine(None) => return Ok(()),

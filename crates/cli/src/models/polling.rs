@@ -12,21 +12,26 @@ use super::conversation::Conversations;
 use super::stop::Stop;
 use super::tally::Tally;
 
+/// Clients accepted before the others have their turn again.
+const ACCEPTS_MAX: usize = 64;
+
 pub(super) fn serve(listener: &TcpListener, stop: &Stop) -> io::Result<Tally> {
     let mut conversations = Conversations::new();
     loop {
-        match listener.accept() {
-            Ok((stream, _)) => {
-                stream.set_nonblocking(true)?;
-                conversations.begin(stream);
+        for _ in 0..ACCEPTS_MAX {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    stream.set_nonblocking(true)?;
+                    conversations.begin(stream);
+                }
+                Err(error) => match after_failure(error)? {
+                    // Without a descriptor for the next client there are others to serve.
+                    Next::Nobody | Next::Rest if stop.asked() => return Ok(conversations.finish()),
+                    Next::Nobody | Next::Rest => break,
+                    Next::Again => {}
+                },
             }
-            Err(error) => match after_failure(error)? {
-                // Without a descriptor for the next client there are others to serve.
-                Next::Nobody | Next::Rest if stop.asked() => break,
-                Next::Nobody | Next::Rest | Next::Again => {}
-            },
         }
         conversations.round();
     }
-    Ok(conversations.finish())
 }

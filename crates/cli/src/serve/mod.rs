@@ -55,6 +55,7 @@ struct Ended {
 
 /// Serves until stopped.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
+    arguments.model.prepare()?;
     let plans = plan::plan(&arguments.words)?;
     let mechanism = match &arguments.model.model {
         None => mechanism::choose(arguments.mechanism.as_deref())?,
