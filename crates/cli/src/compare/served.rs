@@ -59,12 +59,14 @@ pub(crate) fn measure(
     processors: &Processors,
 ) -> Result<Served, String> {
     let server = Server::start(model, processors)?;
-    let alone = server.footprint()?;
     // One who has come and gone: what the server needs once is there.
     let mut first = Clients::new(server.address())?;
     first.connect(1)?;
+    let with_first = server.footprint()?;
     first.leave()?;
-    server.wait_until_alone(alone)?;
+    if ["threads", "processes"].contains(&model) {
+        server.settle(with_first)?;
+    }
 
     let before = server.footprint()?;
     let cpu_before = server.clocks()?.now();

@@ -13,8 +13,10 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use super::processors::Processors;
 
-/// What a server may take to end, or to take leave of its clients.
+/// What a server may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// What it may take to let go of a client's thread or process.
+const SETTLING_MAX: Duration = Duration::from_secs(1);
 
 /// A running `trunkline serve echo --model …`. Dropped, it is killed.
 pub(crate) struct Server {
@@ -114,19 +116,18 @@ impl Server {
         Ok(footprint)
     }
 
-    /// Waits until it has as few threads and processes as before its clients came.
-    pub(crate) fn wait_until_alone(&self, before: Footprint) -> Result<(), String> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
+    /// Waits until whoever served a client that has gone, a thread or a process, has gone too: until the server has less
+    /// than `with_client`. Not for ever: it is only for the sake of a round figure.
+    pub(crate) fn settle(&self, with_client: Footprint) -> Result<(), String> {
+        let deadline = Instant::now() + SETTLING_MAX;
+        while Instant::now() < deadline {
             let now = self.footprint()?;
-            if (now.processes, now.threads) <= (before.processes, before.threads) {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                return Err("the server does not take leave of its clients".to_owned());
+            if now.processes < with_client.processes || now.threads < with_client.threads {
+                break;
             }
             std::thread::yield_now();
         }
+        Ok(())
     }
 
     /// Their processor time, to be asked twice.

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bad_input;
+mod compare;
 mod connecting;
 mod encoding;
 mod exhaustion;

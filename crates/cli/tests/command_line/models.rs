@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use socket2::SockRef;
 
-use crate::support::{PATIENCE, Serving, assert_fails, run, working_mechanisms};
+use crate::support::{Client, PATIENCE, Serving, assert_fails, run, working_mechanisms};
 
 /// Larger than all buffers between the two ends together.
 const BIG_BYTES: usize = 8 << 20;
@@ -206,31 +206,22 @@ fn a_client_takes_a_thread_a_process_or_neither_and_gives_it_back() {
         ("processes", (0, CLIENTS)),
     ] {
         let serving = serve(model).unwrap();
-        // One that has come and gone: what the server needs once is there.
-        echoes_in_pieces(&serving);
-        // The engine's threads are all there when it listens; theirs who came first may still be leaving.
-        wait_for_more(
-            &serving,
-            (2, 0),
-            (usize::from(thread_for_signals_and_children(model)), 0),
-        )
-        .unwrap_or_else(|wrong| panic!("{model}: {wrong}"));
+        let mut clients: Vec<_> = (0..CLIENTS).map(|_| answered(&serving)).collect();
         let before = threads_and_children(&serving);
-        let mut clients: Vec<_> = (0..CLIENTS).map(|_| serving.client(0)).collect();
-        for client in &mut clients {
-            client.send("x\n");
-            assert_eq!(client.line(), "x");
-        }
+        clients.extend((0..CLIENTS).map(|_| answered(&serving)));
         wait_for_more(&serving, before, more).unwrap_or_else(|wrong| panic!("{model}: {wrong}"));
-        drop(clients);
+        clients.truncate(CLIENTS);
         // Also the children that have ended are no more: they were waited for.
         wait_for_more(&serving, before, (0, 0)).unwrap_or_else(|wrong| panic!("{model}: {wrong}"));
     }
 }
 
-/// Beside the main one and the one for signals: the engine's own, and the one that waits for children.
-fn thread_for_signals_and_children(model: &str) -> bool {
-    ["engine", "processes"].contains(&model)
+/// A client that the server knows.
+fn answered(serving: &Serving) -> Client {
+    let mut client = serving.client(0);
+    client.send("x\n");
+    assert_eq!(client.line(), "x");
+    client
 }
 
 #[test]
