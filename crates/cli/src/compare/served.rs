@@ -30,8 +30,8 @@ pub(crate) struct Served {
     pub(crate) connect_cpu_ns: f64,
     pub(crate) memory_bytes_per_connection: f64,
     /// All of the server's, with all connections open.
-    pub(crate) threads: f64,
-    pub(crate) processes: f64,
+    pub(crate) threads: usize,
+    pub(crate) processes: usize,
     /// Of one processor, while nobody says anything.
     pub(crate) silent_cpu_percent: f64,
     /// Every connection has a message under way.
@@ -93,8 +93,8 @@ pub(crate) fn measure(
         connect_cpu_ns: above_zero(connect_cpu.as_nanos() as f64 / connections as f64),
         memory_bytes_per_connection: after.memory_bytes.saturating_sub(before.memory_bytes) as f64
             / connections as f64,
-        threads: after.threads as f64,
-        processes: after.processes as f64,
+        threads: after.threads,
+        processes: after.processes,
         silent_cpu_percent: silent_cpu,
         all_active,
         one_active,

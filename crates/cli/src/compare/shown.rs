@@ -1,5 +1,10 @@
 //! What is shown of the findings, in the table and on the page alike: names, units, and what there is to see.
 
+#![allow(
+    clippy::cast_precision_loss,
+    reason = "numbers of sources, threads and processes stay far below 2^52"
+)]
+
 use super::findings::{Curves, Mechanisms, Models};
 use super::plan::FEW_SOURCES;
 use super::samples::{Samples, Spread};
@@ -62,7 +67,6 @@ impl Dispatch<'_> {
     /// What this mechanism cost at this place, in nanoseconds.
     pub(super) fn spread(&self, mechanism: &str, place: usize) -> Option<Spread> {
         let spread = self.curves.samples(mechanism, place)?.spread()?;
-        #[allow(clippy::cast_precision_loss, reason = "a number of sources")]
         let events = self.curves.over[place] as f64;
         Some(if self.per_turn {
             spread.times(events)
@@ -165,7 +169,7 @@ pub(super) const QUANTITIES: [Quantity; 10] = [
         unit: Unit::Count,
         drawn: false,
         log: true,
-        of: |served| served.threads,
+        of: |served| served.threads as f64,
     },
     Quantity {
         title: "Processes of the server",
@@ -174,7 +178,7 @@ pub(super) const QUANTITIES: [Quantity; 10] = [
         unit: Unit::Count,
         drawn: false,
         log: true,
-        of: |served| served.processes,
+        of: |served| served.processes as f64,
     },
 ];
 

@@ -155,7 +155,7 @@ fn the_data_have_every_sample() {
         .collect();
     assert_eq!(names, models());
     for server in servers {
-        for (point, connections) in server["at"].as_array().unwrap().iter().zip([1.0, 10.0]) {
+        for (point, connections) in server["at"].as_array().unwrap().iter().zip([1, 10]) {
             assert_eq!(point["reason"], Value::Null, "{server}");
             let rounds = point["rounds"].as_array().unwrap();
             assert_eq!(rounds.len(), ROUNDS);
@@ -168,14 +168,14 @@ fn the_data_have_every_sample() {
 }
 
 /// What does not depend on the machine.
-fn assert_model(name: &str, connections: f64, round: &Value) {
-    let number = |key: &str| round[key].as_f64().unwrap();
-    let (threads, processes) = (number("threads"), number("processes"));
+fn assert_model(name: &str, connections: u64, round: &Value) {
+    let count = |key: &str| round[key].as_u64().unwrap();
+    let (threads, processes) = (count("threads"), count("processes"));
     match name {
-        "threads" => assert!(threads > connections && processes == 1.0, "{round}"),
-        "processes" => assert!(processes == 1.0 + connections, "{round}"),
+        "threads" => assert!(threads > connections && processes == 1, "{round}"),
+        "processes" => assert!(processes == 1 + connections, "{round}"),
         // Those that they have anyway.
-        _ => assert!(threads < 10.0 && processes == 1.0, "{name}: {round}"),
+        _ => assert!(threads < 10 && processes == 1, "{name}: {round}"),
     }
     for load in ["all_active", "one_active"] {
         let talked = &round[load];
@@ -188,7 +188,8 @@ fn assert_model(name: &str, connections: f64, round: &Value) {
     }
     if name == "processes" {
         // Whatever else a process is, it is more than sixteen pages.
-        assert!(number("memory_bytes_per_connection") > 65_536.0, "{round}");
+        let memory = round["memory_bytes_per_connection"].as_f64();
+        assert!(memory.unwrap() > 65_536.0, "{round}");
     }
 }
 
