@@ -66,7 +66,8 @@ pub trait Handler: Sized {
     ///
     /// All callbacks are guarded like this, and what the codec does for them. The handler need not be
     /// [`UnwindSafe`](std::panic::UnwindSafe): what belongs to the engine is whole whenever a callback runs, and of what
-    /// is its own the handler alone knows. In a program built with `panic = "abort"` nothing is caught: the first
+    /// is its own the handler alone knows. Where an assertion in a callback is to be heard, as in tests, choose
+    /// [`WhenPanicking::Propagate`](crate::WhenPanicking::Propagate). In a program built with `panic = "abort"` nothing is caught: the first
     /// panic ends it.
     fn panicked(&mut self, _io: &mut Io<'_, Self>, _panic: &Panic) {}
 

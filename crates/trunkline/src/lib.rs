@@ -37,7 +37,7 @@ pub use event_loop::EventLoop;
 pub use handler::{Callback, Cause, Closed, Flow, Frame, Handler, Message, Panic};
 pub use io::{ConnectionId, ConnectionStats, Io, Sent};
 pub use net::{Error, ErrorKind, Operation, resolve};
-pub use options::{Options, Overflow, WhenFull};
+pub use options::{Options, Overflow, WhenFull, WhenPanicking};
 pub use queue::{Full, Queue, WhenOver};
 pub use remote::Remote;
 pub use server::Server;

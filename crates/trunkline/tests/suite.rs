@@ -99,6 +99,7 @@ macro_rules! suite {
             suite!(@cases ($($works)?) || $network;
                 every_operation::a11_every_operation_from_every_callback
                 panics::a_panic_ends_its_own_connection_alone
+                panics::a_panic_goes_on_to_whoever_asks_for_it
             );
         }
     )* };

@@ -17,6 +17,7 @@ use crate::handler::{Callback, Cause, Handler, Panic};
 use crate::io::{ConnectionId, Io};
 use crate::mutant::{Mutant, planted};
 use crate::network::Network;
+use crate::options::WhenPanicking;
 use crate::trace;
 
 /// What a panic carries.
@@ -56,6 +57,9 @@ fn panicked<H: Handler>(
     callback: Callback,
     payload: Payload,
 ) {
+    if core.options.when_panicking == WhenPanicking::Propagate {
+        resume_unwind(payload);
+    }
     core.stats.panics += 1;
     let panic = Panic {
         callback,

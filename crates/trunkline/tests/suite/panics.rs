@@ -1,13 +1,13 @@
 //! A handler that panics: the connection it was about ends, the others live.
 
 use std::collections::BTreeMap;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
 use trunkline::network::Network;
 use trunkline::{
     Callback, Cause, CauseKind, Closed, Codec, ConnectionId, Decoded, Error, EventLoop, Flow,
-    FrameError, Handler, Io, Lines, Options, Panic, Role, Stats,
+    FrameError, Handler, Io, Lines, Options, Panic, Role, Stats, WhenPanicking,
 };
 
 use super::pair::options;
@@ -306,11 +306,20 @@ impl Handler for Fragile {
 const CLIENTS: usize = 4;
 
 fn prepared<N: Network>(network: N, moment: Moment) -> EventLoop<Fragile, N> {
-    let quick = Options {
+    let options = Options {
         drain: Duration::from_secs(20),
+        when_panicking: WhenPanicking::CloseConnection,
         ..options()
     };
-    let mut fragile = EventLoop::over(network, Fragile::new(moment), quick);
+    prepared_with(network, moment, options)
+}
+
+fn prepared_with<N: Network>(
+    network: N,
+    moment: Moment,
+    options: Options,
+) -> EventLoop<Fragile, N> {
+    let mut fragile = EventLoop::over(network, Fragile::new(moment), options);
     let address = fragile.listen("127.0.0.1:0".parse().unwrap()).unwrap();
     for _ in 0..CLIENTS {
         fragile.connect(address);
@@ -428,7 +437,11 @@ pub(crate) fn a_panic_loses_no_event_of_the_same_turn<N: Network>(network: N) {
         codec: Brittle(Lines::new()),
         echoes: 0,
     };
-    let mut half = EventLoop::over(network, half, options());
+    let caught = Options {
+        when_panicking: WhenPanicking::CloseConnection,
+        ..options()
+    };
+    let mut half = EventLoop::over(network, half, caught);
     let address = half.listen("127.0.0.1:0".parse().unwrap()).unwrap();
     for _ in 0..HALVES {
         half.connect(address);
@@ -441,4 +454,14 @@ pub(crate) fn a_panic_loses_no_event_of_the_same_turn<N: Network>(network: N) {
     assert!(stats.panics > 0);
     assert_eq!(stats.panics, stats.closed_for(CauseKind::Panicked));
     assert_eq!(half.handler().echoes as u64 + stats.panics, HALVES as u64);
+}
+
+/// A test asks for it: an assertion that fails in a callback fails the test, on the usual way and on the long one.
+pub(crate) fn a_panic_goes_on_to_whoever_asks_for_it<N: Network>(mut network: impl FnMut() -> N) {
+    for moment in [M::Open, M::Frame, M::FrameAfterPause, M::Timer, M::Message] {
+        let prepared = prepared_with(network(), moment, options());
+        let ran = catch_unwind(AssertUnwindSafe(|| prepared.run()));
+        let payload = ran.err().expect("it goes on");
+        assert_eq!(payload.downcast_ref(), Some(&"it is broken"), "{moment:?}");
+    }
 }
