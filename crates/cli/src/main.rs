@@ -28,6 +28,8 @@ mod quantity;
 mod serve;
 mod services;
 mod suggest;
+#[allow(dead_code, reason = "the flags that take times and rates come next")]
+mod units;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::from_command_line() {
