@@ -6,6 +6,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::failure::Failure;
+use crate::load::LoadArguments;
 use crate::units::{count, size};
 
 /// Many connections on one thread: servers and clients over select, poll, epoll and `io_uring`.
@@ -20,6 +21,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     Serve(ServeArguments),
     Connect(ConnectArguments),
+    Load(Box<LoadArguments>),
 }
 
 /// Serve one or many services until Ctrl-C.
