@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::pace::{OpenRate, open_rate};
-use super::slo::{Target, targets};
+use super::slo::{Targets, targets};
 use super::sources::{Sources, sources};
 use super::verify::Verify;
 use crate::units::{Rate, count, duration, rate, size};
@@ -109,7 +109,7 @@ pub(crate) struct LoadArguments {
 
     /// What must hold, or the exit code is 3: p99=5ms, max=1s, mean=2ms, errors=0.1%; several with commas between.
     #[arg(long, value_name = "TARGET", value_parser = targets)]
-    pub(crate) slo: Option<Vec<Target>>,
+    pub(crate) slo: Option<Targets>,
 
     /// Exit with 4 when this side was the limit, so that the figures say nothing of the server.
     #[arg(long)]

@@ -61,18 +61,18 @@ pub(crate) fn run(arguments: &LoadArguments) -> Result<ExitCode, Failure> {
         .map(|duration| noise::measure(duration, &plan))
         .transpose()?;
     let (search, outcome) = if arguments.find_rate {
-        if targets.is_empty() {
+        if targets.0.is_empty() {
             targets = slo::targets("p99=10ms").map_err(Failure::usage)?;
         }
         plan.duration = Some(arguments.duration.unwrap_or(find_rate::ATTEMPT));
         let (search, best, outcome) =
-            find_rate::search(&plan, &targets, noise.as_ref(), &interrupted)?;
+            find_rate::search(&plan, &targets.0, noise.as_ref(), &interrupted)?;
         plan = best;
         (Some(search), outcome)
     } else {
         (None, run::run(&plan, &interrupted, &mut Live::new(""))?)
     };
-    let report = Report::new(&plan, &outcome, noise.as_ref(), &targets, search.as_ref());
+    let report = Report::new(&plan, &outcome, noise.as_ref(), &targets.0, search.as_ref());
     if let Some(page) = page {
         page.write(&report.html())?;
     }

@@ -21,11 +21,31 @@ pub(crate) fn open_rate(text: &str) -> Result<OpenRate, String> {
     match rate(number) {
         Ok(rate) if each => Ok(OpenRate::Each(rate)),
         Ok(rate) => Ok(OpenRate::Total(rate)),
-        Err(error) => Err(match error.strip_suffix('?') {
-            Some(hint) if each => format!("{hint}/conn?"),
-            _ => format!("{error} (5/s/conn: on each connection)"),
+        Err(error) => Err(match (error.strip_suffix('?'), meant(number)) {
+            (Some(hint), _) if each => format!("{hint}/conn?"),
+            (Some(_), _) => error,
+            (None, Some(meant)) => format!("{error}, or 5/s/conn; did you mean {meant}?"),
+            (None, None) => format!("{error}, or 5/s/conn on each connection"),
         }),
     }
+}
+
+/// The nearest that can be understood, where there is a number at all.
+fn meant(text: &str) -> Option<String> {
+    // `5/s/each`, `5/s/con`
+    if let Some((total, _)) = text
+        .rsplit_once('/')
+        .filter(|(total, _)| total.contains('/'))
+    {
+        return rate(total).is_ok().then(|| format!("{total}/conn"));
+    }
+    let digits = text
+        .trim_start()
+        .bytes()
+        .take_while(u8::is_ascii_digit)
+        .count();
+    let number = &text.trim_start()[..digits];
+    rate(number).is_ok().then(|| format!("{number}/s"))
 }
 
 /// How messages follow each other.
@@ -95,9 +115,9 @@ impl Schedule {
         share(self.total, connection, self.connections)
     }
 
-    /// When the last message is due.
+    /// When one more message would be due.
     pub(crate) fn end(&self) -> u64 {
-        let due = (u128::from(self.total.saturating_sub(1)) * self.step) >> FRACTION_BITS;
+        let due = (u128::from(self.total) * self.step) >> FRACTION_BITS;
         u64::try_from(due).unwrap_or(u64::MAX)
     }
 }
@@ -134,7 +154,7 @@ mod tests {
             10
         );
         assert_eq!((schedule.share(0), schedule.share(2)), (4, 3));
-        assert_eq!(schedule.end(), 9_000_000);
+        assert_eq!(schedule.end(), 10_000_000);
     }
 
     #[test]
@@ -144,8 +164,7 @@ mod tests {
         let total = Schedule::due_before(rate, day);
         assert_eq!(total, 86_400 * 300_007);
         let schedule = Schedule::new(rate, 1, total);
-        let expected = day - 1_000_000_000 / 300_007;
-        assert!(schedule.end().abs_diff(expected) < 10, "{}", schedule.end());
+        assert!(schedule.end().abs_diff(day) < 10, "{}", schedule.end());
     }
 
     #[test]
@@ -163,6 +182,18 @@ mod tests {
         );
         let error = open_rate("20/sec/conn").unwrap_err();
         assert!(error.contains("did you mean 20/s/conn?"), "{error}");
+        for (typed, meant) in [
+            ("5/s/con", "5/s/conn"),
+            ("10q", "10/s"),
+            ("2.5k/s", "2/s"),
+            ("1 000/s", "1/s"),
+        ] {
+            let error = open_rate(typed).unwrap_err();
+            assert!(
+                error.ends_with(&format!("did you mean {meant}?")),
+                "{error}"
+            );
+        }
         for wrong in ["", "fast", "0", "-5", "5/s/", "/conn"] {
             assert!(open_rate(wrong).is_err(), "{wrong}");
         }

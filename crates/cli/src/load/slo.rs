@@ -33,9 +33,14 @@ pub(crate) struct Verdict {
     pub(crate) met: bool,
 }
 
+/// All that must hold.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Targets(pub(crate) Vec<Target>);
+
 /// `p99=5ms,max=1s`
-pub(crate) fn targets(text: &str) -> Result<Vec<Target>, String> {
-    text.split(',').map(|part| target(part.trim())).collect()
+pub(crate) fn targets(text: &str) -> Result<Targets, String> {
+    let targets: Result<_, _> = text.split(',').map(|part| target(part.trim())).collect();
+    Ok(Targets(targets?))
 }
 
 fn target(text: &str) -> Result<Target, String> {
@@ -130,7 +135,7 @@ mod tests {
 
     #[test]
     fn targets_are_understood_or_answered() {
-        let parsed = targets("p99=5ms, max=1s,errors=0.1%").unwrap();
+        let Targets(parsed) = targets("p99=5ms, max=1s,errors=0.1%").unwrap();
         assert_eq!(parsed[0].what, What::Quantile(0.99));
         assert_eq!((parsed[0].limit, parsed[1].limit), (5e6, 1e9));
         assert!((parsed[2].limit - 0.001).abs() < 1e-12);
@@ -157,7 +162,7 @@ mod tests {
     #[test]
     fn a_target_that_was_not_measured_is_missed() {
         let mut record = Record::new(None);
-        let target = &targets("p50=1s").unwrap()[0];
+        let target = target("p50=1s").unwrap();
         let verdict = target.judge(&record);
         assert!(!verdict.met && verdict.found == NOTHING);
         record.response.record(1_000);
