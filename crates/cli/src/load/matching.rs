@@ -15,9 +15,9 @@ pub(crate) const AHEAD_MAX: usize = 1024;
 /// What an answer turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reply {
-    /// Of this message, the oldest that waited.
+    /// Of this message, and none of a later one has come.
     InOrder(u64),
-    /// Of this message, though an older one still waits, or waited.
+    /// Of this message, after that of a later one.
     OutOfOrder(u64),
     /// Of a message that was answered (or given up) before.
     Duplicate,
@@ -40,6 +40,11 @@ impl Matching {
     /// The oldest message that waits for an answer.
     pub(crate) fn next(&self) -> u64 {
         self.next
+    }
+
+    /// Whether there was an answer at all.
+    pub(crate) fn has_any(&self) -> bool {
+        self.next > 0 || self.ahead.is_some()
     }
 
     /// How many of the `sent` messages wait for an answer.
@@ -128,13 +133,18 @@ impl Matching {
                 Reply::InOrder(sequence)
             };
         }
+        let late = self.is_passed_over(sequence);
         let ahead = self.ahead.get_or_insert_default();
         ahead.insert(sequence);
         if ahead.len() > AHEAD_MAX {
             lost.push(self.next);
             self.advance();
         }
-        Reply::OutOfOrder(sequence)
+        if late {
+            Reply::OutOfOrder(sequence)
+        } else {
+            Reply::InOrder(sequence)
+        }
     }
 
     /// Past the oldest that waited, and those behind it that are answered.
@@ -201,7 +211,7 @@ mod tests {
         let mut peer = Peer::new("{conn} {seq}", Verify::Echo, 10);
         assert_eq!(peer.echoes(0), Reply::InOrder(0));
         assert_eq!(peer.echoes(0), Reply::Duplicate);
-        assert_eq!(peer.echoes(3), Reply::OutOfOrder(3));
+        assert_eq!(peer.echoes(3), Reply::InOrder(3));
         assert_eq!(peer.echoes(3), Reply::Duplicate);
         assert_eq!(peer.echoes(2), Reply::OutOfOrder(2));
         assert!(peer.matching.is_passed_over(1) && !peer.matching.is_passed_over(4));
@@ -230,7 +240,7 @@ mod tests {
     fn a_number_inside_an_answer_is_enough() {
         let mut peer = Peer::new("n{seq}", Verify::Sequence, 5);
         assert_eq!(peer.says(b"Got n0000000000"), Reply::InOrder(0));
-        assert_eq!(peer.says(b"Got n0000000002"), Reply::OutOfOrder(2));
+        assert_eq!(peer.says(b"Got n0000000002"), Reply::InOrder(2));
         assert_eq!(peer.says(b"Got nothing"), Reply::Corrupt(1));
         assert_eq!(peer.matching.next(), 3);
     }

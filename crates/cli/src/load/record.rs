@@ -35,7 +35,7 @@ pub(crate) struct Counts {
     pub(crate) held: u64,
     /// A second answer to the same message.
     pub(crate) duplicate: u64,
-    /// Answered after a later message, or before an earlier one.
+    /// Answered after a later message was.
     pub(crate) reordered: u64,
     /// Answers that are not what they should be.
     pub(crate) corrupt: u64,
@@ -45,6 +45,8 @@ pub(crate) struct Counts {
     pub(crate) coarse: u64,
     /// Connections that ended before we ended them.
     pub(crate) connections_lost: u64,
+    /// Connections that messages were sent on and no answer ever came, though they did not end.
+    pub(crate) connections_silent: u64,
 }
 
 impl Record {
@@ -86,6 +88,7 @@ impl Counts {
             unexpected,
             coarse,
             connections_lost,
+            connections_silent,
         } = other;
         self.sent += sent;
         self.answered += answered;
@@ -101,6 +104,7 @@ impl Counts {
         self.unexpected += unexpected;
         self.coarse += coarse;
         self.connections_lost += connections_lost;
+        self.connections_silent += connections_silent;
     }
 
     /// Messages that were not answered as they should have been.

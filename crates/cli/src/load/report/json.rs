@@ -52,6 +52,7 @@ impl Report<'_> {
                 "coarse_service_times": counts.coarse,
             },
             "connections_lost": counts.connections_lost,
+            "connections_silent": counts.connections_silent,
             "first_loss": outcome.first_loss,
             "answers_per_second": self.answer_rate(),
             "sending_seconds": outcome.sending.as_secs_f64(),

@@ -175,6 +175,13 @@ impl<'a> Report<'a> {
         if counts.answered == 0 && counts.sent > 0 {
             remarks.push("the server answered nothing: is it the right one, and does --frame or --reply fit its answers?".to_owned());
         }
+        if counts.connections_silent > 0 && counts.answered > 0 {
+            remarks.push(format!(
+                "{} connections are open and never got an answer: the server may be at its limit of connections or of \
+                 open files (this side has room for more)",
+                grouped(counts.connections_silent)
+            ));
+        }
         let open = outcome.record.response.open();
         if open > 0 {
             remarks.push(format!(
