@@ -293,11 +293,11 @@ fn a_server_that_does_not_read_costs_no_memory() {
 #[test]
 fn a_client_that_was_stopped_says_that_it_was_the_limit() {
     for (strict, exit_code) in [(true, 4), (false, 0)] {
-        let (heard, hears) = channel();
+        let (note, requests) = channel();
         let address = peer(move |mut stream| {
             let mut buffer = [0; 4096];
             while let Ok(count @ 1..) = stream.read(&mut buffer) {
-                let _ = heard.send(());
+                let _ = note.send(());
                 if stream.write_all(&buffer[..count]).is_err() {
                     return;
                 }
@@ -309,7 +309,7 @@ fn a_client_that_was_stopped_says_that_it_was_the_limit() {
         ];
         arguments.extend(strict.then_some("--strict"));
         let child = start(&arguments);
-        (0..20).for_each(|_| hears.recv().unwrap());
+        (0..20).for_each(|_| requests.recv().unwrap());
         // A third of a second in which it cannot send: a machine that is too slow, as it were.
         let process = Pid::from_child(&child);
         kill_process(process, Signal::STOP).unwrap();
@@ -328,11 +328,11 @@ fn a_client_that_was_stopped_says_that_it_was_the_limit() {
 
 #[test]
 fn ctrl_c_ends_the_run_and_tells_what_was_measured() {
-    let (heard, hears) = channel();
+    let (note, requests) = channel();
     let address = peer(move |mut stream| {
         let mut buffer = [0; 4096];
         while let Ok(count @ 1..) = stream.read(&mut buffer) {
-            let _ = heard.send(());
+            let _ = note.send(());
             if stream.write_all(&buffer[..count]).is_err() {
                 return;
             }
@@ -343,7 +343,7 @@ fn ctrl_c_ends_the_run_and_tells_what_was_measured() {
         let child = start(&[
             "load", &address, "--noise", "off", "--json", "-d", "10m", pace[0], pace[1],
         ]);
-        (0..20).for_each(|_| hears.recv().unwrap());
+        (0..20).for_each(|_| requests.recv().unwrap());
         kill_process(Pid::from_child(&child), Signal::INT).unwrap();
         let output = child.wait_with_output().unwrap();
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -210,8 +210,13 @@ impl Driver {
         match io.send(self.template.message(lane.number, lane.next)) {
             Sent::Queued => {}
             Sent::AboveHigh => lane.held = Some(io.now()),
-            // It is closing; the plan has seen that the message can be framed, and that there is room.
-            Sent::Gone | Sent::Dropped | Sent::Rejected(_) => {
+            // It is closing. The plan has seen that the message can be framed and that there is room, so the others do
+            // not happen.
+            Sent::Gone
+            | Sent::Dropped
+            | Sent::DroppedOldest { .. }
+            | Sent::Replaced
+            | Sent::Rejected(_) => {
                 self.retire(lane);
                 return false;
             }
