@@ -6,6 +6,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::failure::Failure;
+use crate::units::{count, size};
 
 /// Many connections on one thread: servers and clients over select, poll, epoll and `io_uring`.
 #[derive(Debug, Parser)]
@@ -177,45 +178,6 @@ fn wrong_usage(error: &clap::Error) -> Failure {
         .with_hint(hint.unwrap_or_else(|| "`trunkline --help` shows what can be typed".to_owned()))
 }
 
-/// A number, perhaps with `k` (thousand) or `m` (million) behind it.
-fn count(text: &str) -> Result<usize, String> {
-    const EXPECTED: &str = "expected a number from 1, such as 500, 10k or 1m";
-    let lower = text.to_ascii_lowercase();
-    let (digits, unit) = match lower.as_bytes().last() {
-        Some(b'k') => (&lower[..lower.len() - 1], 1_000),
-        Some(b'm') => (&lower[..lower.len() - 1], 1_000_000),
-        _ => (lower.as_str(), 1),
-    };
-    let number: usize = digits.parse().map_err(|_| EXPECTED)?;
-    number
-        .checked_mul(unit)
-        .filter(|&number| number > 0)
-        .ok_or_else(|| EXPECTED.to_owned())
-}
-
-/// A number of bytes, perhaps with a unit behind it.
-fn size(text: &str) -> Result<usize, String> {
-    const EXPECTED: &str = "expected a number of bytes from 1, such as 500, 10k, 64KiB or 1MiB";
-    let lower = text.to_ascii_lowercase();
-    let units = [
-        ("kib", 1 << 10),
-        ("mib", 1 << 20),
-        ("gib", 1 << 30),
-        ("k", 1_000),
-        ("m", 1_000_000),
-        ("b", 1),
-    ];
-    let unit = units
-        .iter()
-        .find_map(|&(name, bytes)| Some((lower.strip_suffix(name)?, bytes)));
-    let (digits, unit) = unit.unwrap_or((&lower, 1));
-    let number: usize = digits.parse().map_err(|_| EXPECTED)?;
-    number
-        .checked_mul(unit)
-        .filter(|&bytes| bytes > 0)
-        .ok_or_else(|| EXPECTED.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,49 +186,5 @@ mod tests {
     #[test]
     fn definitions_are_consistent() {
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn counts_have_units() {
-        assert_eq!(count("500"), Ok(500));
-        assert_eq!(count("10k"), Ok(10_000));
-        assert_eq!(count("1M"), Ok(1_000_000));
-        for wrong in [
-            "",
-            "k",
-            "0",
-            "-1",
-            "1.5",
-            "10x",
-            "99999999999999999999",
-            "99999999999999999k",
-        ] {
-            assert!(count(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn sizes_have_units() {
-        for (text, bytes) in [
-            ("500", 500),
-            ("10k", 10_000),
-            ("64KiB", 65_536),
-            ("1mib", 1 << 20),
-            ("1b", 1),
-        ] {
-            assert_eq!(size(text), Ok(bytes));
-        }
-        for wrong in [
-            "",
-            "KiB",
-            "0",
-            "-1",
-            "1.5k",
-            "1x",
-            "99999999999999999999",
-            "99999999999999GiB",
-        ] {
-            assert!(size(wrong).is_err(), "{wrong}");
-        }
     }
 }
