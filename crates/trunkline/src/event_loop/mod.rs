@@ -153,7 +153,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             }
         }
         if self.has_ended() {
-            self.remote.shut();
+            self.end();
             return Ok(false);
         }
         let timeout = self.timeout(wait_max);

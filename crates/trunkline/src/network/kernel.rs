@@ -81,6 +81,24 @@ impl Kernel {
             .register_with(stream, interest, self.trigger, token)?)
     }
 
+    /// Does what takes an address. With a mechanism that holds closed sockets until the next wait, the address may be that
+    /// of one of them: then they are let go of, and it is done once more.
+    fn once_more<T>(
+        &mut self,
+        taken: io::ErrorKind,
+        act: impl Fn() -> io::Result<T>,
+    ) -> io::Result<T> {
+        match act() {
+            Err(error)
+                if error.kind() == taken && !self.selector.capabilities().lets_go_at_once =>
+            {
+                self.selector.apply()?;
+                act()
+            }
+            result => result,
+        }
+    }
+
     #[inline(always)]
     fn socket(&self, socket: Socket) -> io::Result<&OwnedFd> {
         self.selector
@@ -116,7 +134,8 @@ impl Network for Kernel {
         backlog: u32,
         token: Token,
     ) -> io::Result<(Socket, SocketAddr)> {
-        let listener = net::listen(address, backlog)?;
+        let listener =
+            self.once_more(io::ErrorKind::AddrInUse, || net::listen(address, backlog))?;
         let bound = listener.local_addr()?;
         let key = self
             .selector
@@ -137,7 +156,8 @@ impl Network for Kernel {
     }
 
     fn connect(&mut self, address: SocketAddr, token: Token) -> io::Result<Socket> {
-        let stream = net::connect_start(address)?;
+        let start = || net::connect_start(address);
+        let stream = self.once_more(io::ErrorKind::AddrNotAvailable, start)?;
         let key = self.register_stream(OwnedFd::from(stream), Interest::WRITE, token)?;
         Ok(socket(key))
     }
@@ -230,6 +250,10 @@ impl Network for Kernel {
             token,
             readiness: event.readiness,
         })
+    }
+
+    fn apply(&mut self) -> io::Result<()> {
+        self.selector.apply()
     }
 
     fn waker(&self) -> Wake {
