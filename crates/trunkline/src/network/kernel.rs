@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, sockopt};
+use rustix::net::{SendAncillaryBuffer, Shutdown, sockopt};
 use trunkline_selectors::{Key, Mechanism, Selector, Waker};
 
+use super::system;
 use super::{Event, Interest, Network, Reading, Socket, Token, Trigger, Wake};
 use crate::net;
 
@@ -144,9 +145,8 @@ impl Network for Kernel {
     }
 
     fn accept(&mut self, listener: Socket, token: Token) -> io::Result<(Socket, SocketAddr)> {
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let listener = self.socket(listener)?;
-        let (stream, peer) = uninterrupted(|| rustix::net::acceptfrom_with(listener, flags))?;
+        let (stream, peer) = uninterrupted(|| system::accept(listener))?;
         // A peer that was gone before we accepted may have no address any more.
         let peer = peer
             .and_then(|peer| SocketAddr::try_from(peer).ok())
@@ -193,7 +193,7 @@ impl Network for Kernel {
     #[inline(always)]
     fn write(&mut self, socket: Socket, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         let socket = self.socket(socket)?;
-        let flags = SendFlags::NOSIGNAL;
+        let flags = system::WRITE_FLAGS;
         let written = match buffers {
             [buffer] => uninterrupted(|| rustix::net::send(socket, buffer, flags)),
             _ => uninterrupted(|| {

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 pub mod kernel;
 pub mod simulated;
+mod system;
 
 pub use trunkline_selectors::{Interest, Readiness, Trigger};
 
