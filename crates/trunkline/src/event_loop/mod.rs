@@ -185,7 +185,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             }
         }
         if self.has_ended() {
-            self.remote.shut(&self.core.stats());
+            self.end();
             return Ok(false);
         }
         let timeout = self.timeout(wait_max);
