@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Echoes lines, refuses when told to, and panics on request.
 struct Echo {
-    remote: Option<Remote<()>>,
+    remote: Arc<OnceLock<Remote<()>>>,
     refuses: bool,
 }
 
@@ -34,10 +35,7 @@ impl Handler for Echo {
     fn frame(&mut self, (): &mut (), io: &mut Io<'_, Self>, frame: Frame<'_, Self>) -> Flow {
         if frame == b"ask yourself" {
             // The loop cannot answer while it is in a callback: it says so instead of waiting for ever.
-            let asked = self
-                .remote
-                .as_ref()
-                .map(|remote| remote.stats(Duration::ZERO));
+            let asked = self.remote.get().map(|remote| remote.stats(Duration::ZERO));
             assert_eq!(asked, Some(None));
             assert_eq!(io.stats().frames_in, 1);
         }
@@ -57,7 +55,7 @@ fn exchange(stream: &mut TcpStream, line: &[u8]) {
 /// One client is served, one refused; the first one then breaks the handler.
 fn a_short_life() -> Stats {
     let echo = Echo {
-        remote: None,
+        remote: Arc::default(),
         refuses: false,
     };
     let server = Server::new(echo)
@@ -99,15 +97,9 @@ fn another_thread_sees_the_counters_while_the_loop_runs_and_after() {
 
 #[test]
 fn a_callback_that_asks_through_the_remote_is_not_left_waiting() {
-    let echo = Echo {
-        remote: None,
-        refuses: false,
-    };
-    // The handler is given its own loop's remote through another loop's place: a remote is only a hold on a loop.
-    let server = Server::new(echo).listen("127.0.0.1:0").start().unwrap();
-    let remote = server.remote();
+    let own = Arc::new(OnceLock::new());
     let asking = Echo {
-        remote: Some(remote.clone()),
+        remote: Arc::clone(&own),
         refuses: false,
     };
     let asked = Server::new(asking)
@@ -115,6 +107,7 @@ fn a_callback_that_asks_through_the_remote_is_not_left_waiting() {
         .when_panicking(WhenPanicking::Propagate)
         .start()
         .unwrap();
+    own.set(asked.remote()).unwrap();
     let (address, stop) = (asked.local_addresses()[0], asked.remote());
     let running = thread::spawn(move || asked.run().unwrap().1);
     let mut client = TcpStream::connect(address).unwrap();
@@ -127,7 +120,7 @@ fn a_callback_that_asks_through_the_remote_is_not_left_waiting() {
 #[test]
 fn turns_are_timed_now_and_then() {
     let echo = Echo {
-        remote: None,
+        remote: Arc::default(),
         refuses: false,
     };
     let server = Server::new(echo).listen("127.0.0.1:0").start().unwrap();
@@ -201,7 +194,7 @@ mod events {
         let live = || {
             let world = World::calm(3);
             let echo = super::Echo {
-                remote: None,
+                remote: Arc::default(),
                 refuses: false,
             };
             let options = Options::default();
