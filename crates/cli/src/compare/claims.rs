@@ -326,7 +326,12 @@ mod tests {
     use super::*;
 
     fn ratio(low: f64, median: f64, high: f64) -> Spread {
-        Spread { low, median, high }
+        Spread {
+            low,
+            median,
+            high,
+            rounds: 3,
+        }
     }
 
     #[test]

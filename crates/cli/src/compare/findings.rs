@@ -299,7 +299,8 @@ impl Models {
         };
         let done = rounds::run(&groups, budget, progress, describe, |&(which, place)| {
             let point = &mut found.servers[which].at[place];
-            match served::measure(&plan.models[which], plan.connections[place], processors) {
+            let (model, connections) = (&plan.models[which], plan.connections[place]);
+            match served::measure(model, connections, processors, budget.give_up()) {
                 Ok(served) => point.rounds.push(Some(served)),
                 Err(reason) => {
                     point.rounds.push(None);

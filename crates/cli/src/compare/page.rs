@@ -19,7 +19,7 @@ pub(super) fn html(findings: &Findings, claims: &[Claim]) -> String {
     let mut page = Page::new("What it costs to serve many clients");
     page.paragraph(&summary(&findings.machine));
     page.paragraph(
-        "Measured by `trunkline compare`. Points are medians of the rounds, bars their range; both axes of most figures are \
+        "Measured by the command trunkline compare. Points are medians of the rounds, bars their range; both axes of most figures are \
          logarithmic: each further line is ten times as much.",
     );
     if !findings.machine.optimised {

@@ -7,6 +7,8 @@ use super::progress::Progress;
 
 /// More than this make nothing clearer.
 const ROUNDS_MAX: usize = 7;
+/// What has begun in time may end this much later.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// How often, or how long.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +63,14 @@ pub(crate) fn run<S>(
 impl Budget {
     fn is_over(self) -> bool {
         matches!(self, Budget::Until(end) if Instant::now() >= end)
+    }
+
+    /// When whatever has begun is to be given up.
+    pub(crate) fn give_up(self) -> Option<Instant> {
+        match self {
+            Budget::Rounds(_) => None,
+            Budget::Until(end) => Some(end + GRACE),
+        }
     }
 
     fn allows_another(self, rounds: usize, last: Duration) -> bool {
