@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::quantity::grouped;
 
 /// How much of the time the mechanisms may take, if the models are measured too.
-const MECHANISMS_SHARE: f64 = 0.25;
+const MECHANISMS_SHARE: f64 = 0.13;
 
 /// Everything.
 #[derive(Debug, Serialize)]

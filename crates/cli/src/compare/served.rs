@@ -15,11 +15,11 @@ use super::server::Server;
 use super::turns::cpu_time;
 
 /// How long clients talk while they are measured.
-const TALK: Duration = Duration::from_millis(120);
+const TALK: Duration = Duration::from_millis(100);
 /// And before that.
 const WARM_UP: Duration = Duration::from_millis(20);
-/// However long they take: fewer answers than these say nothing.
-const ANSWERS_MIN: usize = 3;
+/// However long they take: one answer alone says nothing of the next.
+const ANSWERS_MIN: usize = 2;
 /// How long all are silent.
 const SILENCE: Duration = Duration::from_millis(40);
 
