@@ -53,7 +53,7 @@ pub(super) fn html(findings: &Findings, claims: &[Claim]) -> String {
         page.table(&claims_table(claims, Part::Models));
     }
     if !findings.remarks.is_empty() {
-        page.heading("What was not measured");
+        page.heading("To bear in mind");
         for remark in &findings.remarks {
             page.paragraph(remark);
         }
