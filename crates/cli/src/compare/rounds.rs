@@ -7,6 +7,8 @@ use super::progress::Progress;
 
 /// More than this make nothing clearer.
 const ROUNDS_MAX: usize = 7;
+/// How much of a round has to fit into the time that is left.
+const PUNCTUALITY: f64 = 0.9;
 /// What has begun in time may end this much later.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -76,7 +78,10 @@ impl Budget {
     fn allows_another(self, rounds: usize, last: Duration) -> bool {
         match self {
             Budget::Rounds(wanted) => rounds < wanted,
-            Budget::Until(end) => rounds < ROUNDS_MAX && Instant::now() + last <= end,
+            // It may end a little late.
+            Budget::Until(end) => {
+                rounds < ROUNDS_MAX && Instant::now() + last.mul_f64(PUNCTUALITY) <= end
+            }
         }
     }
 }
