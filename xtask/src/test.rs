@@ -3,10 +3,10 @@
 use std::env;
 
 use crate::programs::{self, cargo, is_installed};
-use crate::{Outcome, tour};
+use crate::{Outcome, churn, tour};
 
 /// The programs that tests talk to, compare with or run, and what is not tested without them.
-const PEERS: [(&str, &str); 5] = [
+const PEERS: [(&str, &str); 7] = [
     ("nc", "talking to netcat, and the README's tour, which does"),
     ("socat", "talking to socat"),
     ("ncat", "talking to ncat"),
@@ -14,7 +14,12 @@ const PEERS: [(&str, &str); 5] = [
         "python3",
         "1, 100 and 10 000 Python sockets at once, and the comparison of the encodings with Python's",
     ),
-    ("strace", "which system calls a turn of the selectors makes"),
+    (
+        "strace",
+        "which system calls a turn of the selectors makes, and what the program does when they fail",
+    ),
+    ("ip", "networks that lose packets"),
+    ("nft", "networks that lose packets"),
 ];
 
 /// Told to the tests: a missing program is a failure. (They also look at `CI` by themselves.)
@@ -46,6 +51,8 @@ pub(crate) fn run(strict: bool) -> Outcome {
             .args(["--release", "--package", "trunkline-cli", "--test", "peers"])
             .args(["--", "--include-ignored"]),
     )?;
+    // Clients that vanish in every way, for a glimpse of what `cargo xtask churn` does for ten minutes.
+    churn::run(&["--minutes", "0.05", "--service", "echo", "--service", "ack"])?;
     if is_installed("nc") {
         tour::run(&programs::build_trunkline()?)?;
     }
