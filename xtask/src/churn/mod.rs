@@ -27,6 +27,12 @@ const WARM_UP_PART: u32 = 10;
 const WARM_UP_MIN: Duration = Duration::from_secs(1);
 /// A connection that lingers does so for ten seconds at most.
 const SETTLING_MAX: Duration = Duration::from_secs(30);
+/// glibc keeps freed memory for the next who asks, and more of it the larger the blocks are that come and go (mallopt(3),
+/// `M_MMAP_THRESHOLD`): a room's queues do so. With these it gives back what is free, so that what is left is in use.
+const GIVE_BACK: [(&str, &str); 2] = [
+    ("MALLOC_MMAP_THRESHOLD_", "131072"),
+    ("MALLOC_TRIM_THRESHOLD_", "131072"),
+];
 /// Pages that the allocator happens to keep. In ten minutes a leak of one byte per connection would exceed it.
 const GROWTH_MAX: u64 = 1024 * 1024;
 
@@ -81,7 +87,9 @@ pub(crate) fn run(options: &[&str]) -> Outcome {
         let mut arguments: Vec<_> = services.flat_map(|name| [name, ANYWHERE]).collect();
         arguments.extend(["--mechanism", mechanism]);
         let count = wanted.services.len();
-        let server = Served::start_with(Command::new(&trunkline), &arguments, count)?;
+        let mut command = Command::new(&trunkline);
+        command.envs(GIVE_BACK);
+        let server = Served::start_with(command, &arguments, count)?;
         if let Err(reason) = churn(mechanism, server, wanted.duration) {
             eprintln!("{mechanism}: {reason}");
             failures.push(mechanism.clone());
