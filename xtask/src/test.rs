@@ -6,7 +6,7 @@ use crate::programs::{self, cargo, is_installed};
 use crate::{Outcome, churn, tour};
 
 /// The programs that tests talk to, compare with or run, and what is not tested without them.
-const PEERS: [(&str, &str); 7] = [
+const PEERS: [(&str, &str); 8] = [
     ("nc", "talking to netcat, and the README's tour, which does"),
     ("socat", "talking to socat"),
     ("ncat", "talking to ncat"),
@@ -20,6 +20,7 @@ const PEERS: [(&str, &str); 7] = [
     ),
     ("ip", "networks that lose packets"),
     ("nft", "networks that lose packets"),
+    ("chromium", "the page of `trunkline compare` in a browser"),
 ];
 
 /// Told to the tests: a missing program is a failure. (They also look at `CI` by themselves.)

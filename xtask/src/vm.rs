@@ -29,7 +29,7 @@ struct Wanted {
 
 /// What a connection takes of the machine's memory, both ends and both processes, as the scenario prints it; and what the
 /// machine takes for itself.
-const CONNECTION_BYTES: usize = 10 * 1024;
+const CONNECTION_BYTES: usize = 8 * 1024;
 const MACHINE_MEBIBYTES: usize = 1024;
 
 impl Wanted {
