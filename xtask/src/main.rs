@@ -25,7 +25,7 @@ usage: cargo xtask COMMAND
                      linked, or run under Wine and qemu; installs what it needs when it is root; takes long
   churn [--minutes N] [--mechanism NAME]… [--service NAME]…
                      clients that come, talk and vanish in every way, 10 minutes unless said otherwise, on every
-                     mechanism or on those named: memory and descriptors must return to where they began
+                     mechanism or on those named (rooms by themselves): memory and descriptors must return to where they began
   vm [SCENARIO…] [--connections N] [--memory MIB] [--mechanism NAME]…
                      in a virtual machine: clock-step (the wall clock jumps) and 1m-idle (a million connections held
                      by one process, a message through each); needs qemu and a kernel that apt-get fetches; takes long

@@ -195,7 +195,7 @@ pub(crate) fn a4_a_slow_reader_blocks_nobody<N: Network, P: FnMut()>(apart: Apar
             Happening::Frame(_) => {
                 // Everything that anybody says is told to the slow one, many times over.
                 let slow = first.unwrap();
-                if io.send_to(slow, &[b'x'; 32 * 1024]) == trunkline::Sent::Dropped {
+                if io.send_to(slow, &vec![b'x'; 32 * 1024]) == trunkline::Sent::Dropped {
                     bump(&seen);
                 }
                 assert!(io.queued_on(slow) <= LIMIT);
