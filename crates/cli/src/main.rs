@@ -11,6 +11,7 @@ use arguments::{Arguments, Command};
 
 mod arguments;
 mod chatter;
+mod compare;
 mod connect;
 mod descriptors;
 mod encoding;
@@ -18,10 +19,10 @@ mod ending;
 mod failure;
 mod framing;
 mod load;
+mod machine;
 mod mechanism;
-#[allow(dead_code, reason = "`compare` draws with it too")]
+mod models;
 mod picture;
-#[allow(dead_code, reason = "`compare` prints with it too")]
 mod quantity;
 mod serve;
 mod services;
@@ -39,6 +40,8 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Connect(arguments) => connect::run(&arguments),
         Command::Load(arguments) => load::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
+        Command::EchoStandardInput => models::processes::serve_standard_input(),
     };
     result.unwrap_or_else(|failure| failure.report())
 }
