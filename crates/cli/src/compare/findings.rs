@@ -5,7 +5,6 @@ use std::time::Instant;
 use serde::Serialize;
 use trunkline::Mechanism;
 
-use super::machine::Machine;
 use super::plan::{FEW_SOURCES, Plan};
 use super::processors::Processors;
 use super::progress::Progress;
@@ -14,6 +13,7 @@ use super::samples::Samples;
 use super::served::{self, Served};
 use super::turns::{Pairs, cost};
 use crate::failure::Failure;
+use crate::machine::Machine;
 use crate::quantity::grouped;
 
 /// How much of the time the mechanisms may take, if the models are measured too.

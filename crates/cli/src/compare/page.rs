@@ -8,10 +8,10 @@
 use super::arguments::Part;
 use super::claims::Claim;
 use super::findings::{Findings, Models};
-use super::machine::Machine;
 use super::samples::Spread;
 use super::shown::{Dispatch, QUANTITIES, Quantity, dispatches};
 use super::target::MARK;
+use crate::machine::Machine;
 use crate::picture::{Axis, Chart, Page, Scale, Series, Table};
 use crate::quantity::{Unit, grouped};
 

@@ -5,6 +5,7 @@ use crate::load::latency::Latency;
 use crate::load::pace::Pace;
 use crate::load::slo::shown;
 use crate::load::timeline::Slot;
+use crate::machine::Machine;
 use crate::picture::{Axis, Chart, Page, Scale, Series, Table};
 use crate::quantity::Unit;
 
@@ -146,7 +147,7 @@ impl Report<'_> {
     }
 
     fn how(&self) -> Vec<(&'static str, String)> {
-        let plan = self.plan;
+        let (plan, machine) = (self.plan, Machine::here());
         let arguments = std::env::args().skip(1).map(|argument| quoted(&argument));
         let command: Vec<String> = ["trunkline".to_owned()]
             .into_iter()
@@ -163,8 +164,24 @@ impl Report<'_> {
             ),
             ("answers", format!("verified by {}", plan.verify.name())),
             (
+                "machine",
+                format!(
+                    "{} × {}, {}",
+                    machine.processors, machine.processor, machine.system
+                ),
+            ),
+            ("date", machine.date),
+            (
                 "program",
-                format!("trunkline {}", env!("CARGO_PKG_VERSION")),
+                format!(
+                    "trunkline {}{}",
+                    machine.trunkline,
+                    if machine.optimised {
+                        ""
+                    } else {
+                        ", not optimised"
+                    }
+                ),
             ),
         ]
     }
