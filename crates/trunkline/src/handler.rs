@@ -7,6 +7,7 @@
 use crate::codec::{Codec, FrameError};
 use crate::io::{ConnectionId, Io};
 use crate::net::Error;
+use crate::remote::Remote;
 
 /// The frame type that a handler's codec cuts.
 pub type Frame<'a, H> = <<H as Handler>::Codec as Codec>::Frame<'a>;
@@ -14,7 +15,7 @@ pub type Frame<'a, H> = <<H as Handler>::Codec as Codec>::Frame<'a>;
 pub type Message<H> = <<H as Handler>::Codec as Codec>::Message;
 
 /// What the engine calls. For one connection the order is `open`, then any of `frame`, `drained`,
-/// `timer`, at most one `end_of_stream`, and `closed` last, exactly once.
+/// `timer`, at most one `end_of_stream` and one `draining`, and `closed` last, exactly once.
 pub trait Handler: Sized {
     /// Cuts the incoming bytes into frames and encodes outgoing messages.
     type Codec: Codec;
@@ -25,6 +26,10 @@ pub trait Handler: Sized {
 
     /// The codec that every connection starts with (each gets a clone).
     fn codec(&self) -> Self::Codec;
+
+    /// The loop is made and has not turned yet. `remote` is a hold on it for other threads, such as a
+    /// [`Pool`](crate::Pool) whose answers are to come back as messages. [`Io::id`] names no connection here.
+    fn started(&mut self, _io: &mut Io<'_, Self>, _remote: &Remote<Self::Message>) {}
 
     /// A connection is there: accepted, or connected at our request ([`Io::role`] tells which).
     /// `None` refuses it: what was sent is flushed, then it is closed; `closed` is not called.
@@ -57,6 +62,10 @@ pub trait Handler: Sized {
 
     /// The loop begins to drain: accepting has stopped. [`Io::id`] names no connection here.
     fn stopping(&mut self, _io: &mut Io<'_, Self>) {}
+
+    /// The loop drains, and this connection has a last turn: what it has asked is still answered, and once it is idle it
+    /// closes. The place to say so to the peer, where the protocol has words for it.
+    fn draining(&mut self, _state: &mut Self::State, _io: &mut Io<'_, Self>) {}
 
     /// The connection is gone: exactly once for each `open` that returned a state.
     fn closed(&mut self, _state: Self::State, _io: &mut Io<'_, Self>, _closed: Closed) {}
@@ -102,6 +111,8 @@ pub enum Cause {
     Overflow,
     /// The linger deadline passed before the peer finished its side.
     LingerExpired,
+    /// The loop drained, and the connection was still busy in the second half of that time.
+    Evicted,
     /// The loop was stopped before this connection was done.
     Stopped,
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use trunkline_selectors::Mechanism;
 
+use crate::limits::{Limits, Refusals};
+
 /// What happens to a message that would take a connection's outgoing queue over its hard limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overflow {
@@ -32,8 +34,12 @@ pub struct Options {
     pub connections_max: usize,
     /// At the maximum, or out of descriptors: wait or refuse.
     pub when_full: WhenFull,
+    /// Who is accepted: how many of one peer, and how fast.
+    pub limits: Limits,
     /// Connections the kernel may hold for us before we accept them.
     pub backlog: u32,
+    /// The permission bits of the files of Unix-domain listeners, such as `0o660`; `None` leaves them to the umask.
+    pub unix_mode: Option<u32>,
     /// Outgoing bytes above which an accepted connection's own input pauses, and `send` says so on any.
     pub high_watermark_bytes: usize,
     /// Outgoing bytes at which it resumes.
@@ -44,8 +50,14 @@ pub struct Options {
     pub overflow: Overflow,
     /// Between `close` and the end of the connection at the latest.
     pub linger: Duration,
-    /// Between `stop` and the end of the loop at the latest.
+    /// Between the begin of the drain and the end of the loop at the latest. Whoever is still busy after half of it is
+    /// closed gracefully at a time of his own in the second half, so that not all come back to the next server at once.
     pub drain: Duration,
+    /// After `stop`, how long a loop with listeners goes on as before, though no longer ready: the time that a load
+    /// balancer takes to notice.
+    pub drain_lag: Duration,
+    /// Where the randomness of the loop begins (it spreads evictions); `None` takes another seed each time.
+    pub seed: Option<u64>,
     /// Until a connection of ours is made at the latest.
     pub connect_timeout: Duration,
     /// How long one address may leave us waiting before the next one is tried as well, where a connection of ours has
@@ -57,6 +69,8 @@ pub struct Options {
     pub read_budget_bytes: usize,
     /// Frames handed over per connection and turn.
     pub frame_budget: usize,
+    /// Messages of other threads that may wait for the loop, where they are offered ([`Remote::offer`](crate::Remote::offer)).
+    pub messages_max: usize,
     /// The size of the loop's one read buffer.
     pub read_buffer_bytes: usize,
     /// End the loop when it has neither a listener nor a connection left.
@@ -69,19 +83,24 @@ impl Default for Options {
             mechanism: None,
             connections_max: usize::MAX,
             when_full: WhenFull::Wait,
+            limits: Limits::default(),
             backlog: 4096,
+            unix_mode: None,
             high_watermark_bytes: 64 * 1024,
             low_watermark_bytes: 16 * 1024,
             hard_limit_bytes: 1024 * 1024,
             overflow: Overflow::DropNewest,
             linger: Duration::from_secs(10),
             drain: Duration::from_secs(10),
+            drain_lag: Duration::ZERO,
+            seed: None,
             connect_timeout: Duration::from_secs(10),
             // As RFC 8305 recommends.
             attempt_delay: Duration::from_millis(250),
             accept_budget: 128,
             read_budget_bytes: 256 * 1024,
             frame_budget: 1024,
+            messages_max: 64 * 1024,
             read_buffer_bytes: 64 * 1024,
             until_idle: false,
         }
@@ -97,6 +116,8 @@ pub struct Stats {
     pub connected: u64,
     /// Connections turned away: by the handler, or because there was no place.
     pub refused: u64,
+    /// Of those, how many for which reason.
+    pub refusals: Refusals,
     /// Connections that have ended, in whatever way.
     pub closed: u64,
     /// Of those, the ones that did not end in order.
@@ -119,9 +140,62 @@ pub struct Stats {
     pub dropped: u64,
     /// Turns of the loop.
     pub turns: u64,
+    /// What became of the connections that were open when the loop began to drain, or came while it did.
+    pub drained: Drained,
+}
+
+/// What became of connections in a drain.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// Ended in order: everything that was asked is answered.
+    pub finished: u64,
+    /// Closed gracefully though busy, in the second half of the drain time. All that was queued was flushed.
+    pub evicted: u64,
+    /// Reset at the deadline, or when the loop was killed.
+    pub aborted: u64,
+    /// Ended by the peer, or the network, before they were done.
+    pub failed: u64,
+    /// Bytes that were queued on them and that the kernel never took.
+    pub unsent_bytes: u64,
+}
+
+impl Drained {
+    /// Was everything finished that had begun?
+    pub fn is_clean(&self) -> bool {
+        self.aborted == 0 && self.unsent_bytes == 0
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.finished += other.finished;
+        self.evicted += other.evicted;
+        self.aborted += other.aborted;
+        self.failed += other.failed;
+        self.unsent_bytes += other.unsent_bytes;
+    }
 }
 
 impl Stats {
+    /// Adds the counters of another loop. Peaks are added too: what they were at one moment nobody knows, but it was no
+    /// more.
+    pub fn add(&mut self, other: &Self) {
+        self.accepted += other.accepted;
+        self.connected += other.connected;
+        self.refused += other.refused;
+        self.refusals.add(&other.refusals);
+        self.closed += other.closed;
+        self.failed += other.failed;
+        self.connect_failed += other.connect_failed;
+        self.accept_errors += other.accept_errors;
+        self.open += other.open;
+        self.peak_open += other.peak_open;
+        self.frames_in += other.frames_in;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.dropped += other.dropped;
+        self.turns += other.turns;
+        self.drained.add(&other.drained);
+    }
+
     pub(crate) fn opened(&mut self) {
         self.open += 1;
         self.peak_open = self.peak_open.max(self.open);

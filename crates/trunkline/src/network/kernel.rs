@@ -1,4 +1,4 @@
-//! The real network: non-blocking TCP sockets of the kernel, readiness from a [`Selector`].
+//! The real network: non-blocking TCP and Unix-domain sockets of the kernel, readiness from a [`Selector`].
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -7,11 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, sockopt};
+use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, sockopt};
 use trunkline_selectors::{Key, Mechanism, Selector, Waker};
 
-use super::{Event, Interest, Network, Reading, Socket, Token, Trigger, Wake};
-use crate::net;
+use super::{
+    Address, Bound, Event, Interest, Network, Reading, Socket, Token, Trigger, UnixAddress, Wake,
+};
+use crate::net::unix::SocketFile;
+use crate::net::{self, Binding};
 
 /// What an edge-triggered stream is registered for, once. Priority is among it because a read stops short at
 /// an urgent byte: the event tells the engine not to take that short read for an empty socket.
@@ -25,6 +28,8 @@ pub struct Kernel {
     waker: Waker,
     trigger: Trigger,
     reserve: Option<OwnedFd>,
+    /// The files of Unix-domain listeners (none for an abstract name).
+    unix_listeners: Vec<(Key, Option<SocketFile>)>,
 }
 
 impl Kernel {
@@ -62,6 +67,7 @@ impl Kernel {
             waker,
             trigger,
             reserve: None,
+            unix_listeners: Vec::new(),
         })
     }
 
@@ -116,30 +122,78 @@ impl Network for Kernel {
         backlog: u32,
         token: Token,
     ) -> io::Result<(Socket, SocketAddr)> {
-        let listener = net::listen(address, backlog)?;
-        let bound = listener.local_addr()?;
-        let key = self
-            .selector
-            .register(OwnedFd::from(listener), Interest::READ, token)?;
-        Ok((socket(key), bound))
+        let bound = net::bind(&address.into(), backlog, &Binding::default())?;
+        let address = bound.address().socket_addr().unwrap_or(address);
+        Ok((self.adopt_listener(bound, token)?, address))
     }
 
-    fn accept(&mut self, listener: Socket, token: Token) -> io::Result<(Socket, SocketAddr)> {
+    fn listen_unix(
+        &mut self,
+        address: &UnixAddress,
+        backlog: u32,
+        mode: Option<u32>,
+        token: Token,
+    ) -> io::Result<Socket> {
+        let binding = Binding {
+            unix_mode: mode,
+            ..Binding::default()
+        };
+        let bound = net::bind(&address.clone().into(), backlog, &binding)?;
+        self.adopt_listener(bound, token)
+    }
+
+    fn adopt_listener(&mut self, listener: Bound, token: Token) -> io::Result<Socket> {
+        let (listener, address, file) = listener.into_parts();
+        let key = self.selector.register(listener, Interest::READ, token)?;
+        if address.is_unix() {
+            self.unix_listeners.push((key, file));
+        }
+        Ok(socket(key))
+    }
+
+    fn accept(&mut self, listener: Socket, token: Token) -> io::Result<(Socket, Address)> {
+        let (stream, peer) = self.accept_apart(listener)?;
+        Ok((self.adopt(stream, token)?, peer))
+    }
+
+    fn accept_apart(&mut self, listener: Socket) -> io::Result<(OwnedFd, Address)> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let listener = self.socket(listener)?;
-        let (stream, peer) = uninterrupted(|| rustix::net::acceptfrom_with(listener, flags))?;
+        let listening = self.socket(listener)?;
+        let (stream, peer) = uninterrupted(|| rustix::net::acceptfrom_with(listening, flags))?;
+        let is_unix = |&(key, _): &(Key, _)| key == self::key(listener);
+        if self.unix_listeners.iter().any(is_unix) {
+            let peer = peer.and_then(|peer| SocketAddrUnix::try_from(peer).ok());
+            let peer = peer.map_or_else(UnixAddress::unnamed, UnixAddress::from);
+            return Ok((stream, peer.into()));
+        }
         // A peer that was gone before we accepted may have no address any more.
         let peer = peer
             .and_then(|peer| SocketAddr::try_from(peer).ok())
             .ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted))?;
-        let key = self.register_stream(stream, Interest::READ, token)?;
-        Ok((socket(key), peer))
+        Ok((stream, peer.into()))
+    }
+
+    fn adopt(&mut self, stream: OwnedFd, token: Token) -> io::Result<Socket> {
+        Ok(socket(self.register_stream(
+            stream,
+            Interest::READ,
+            token,
+        )?))
     }
 
     fn connect(&mut self, address: SocketAddr, token: Token) -> io::Result<Socket> {
         let stream = net::connect_start(address)?;
         let key = self.register_stream(OwnedFd::from(stream), Interest::WRITE, token)?;
         Ok(socket(key))
+    }
+
+    fn connect_unix(&mut self, address: &UnixAddress, token: Token) -> io::Result<Socket> {
+        let stream = net::unix::connect(address)?;
+        Ok(socket(self.register_stream(
+            stream,
+            Interest::WRITE,
+            token,
+        )?))
     }
 
     fn rename(&mut self, socket: Socket, token: Token) {
@@ -187,6 +241,10 @@ impl Network for Kernel {
 
     fn close(&mut self, socket: Socket) {
         drop(self.selector.unregister(key(socket)));
+        if !self.unix_listeners.is_empty() {
+            self.unix_listeners
+                .retain(|(other, _)| *other != key(socket));
+        }
     }
 
     fn abort(&mut self, socket: Socket) {
