@@ -6,6 +6,8 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::failure::Failure;
+use crate::serve::{LimitArguments, StopArguments, ThreadArguments};
+use crate::units::size;
 
 /// Many connections on one thread: servers and clients over select, poll, epoll and `io_uring`.
 #[derive(Debug, Parser)]
@@ -25,7 +27,7 @@ pub(crate) enum Command {
 ///
 /// Words alternate: a service, then the addresses it listens on. `trunkline serve` alone is the echo service on
 /// 127.0.0.1:10001; a second service without an address takes 10002, and so on. Each service runs on one thread,
-/// however many connections it has.
+/// however many connections it has, unless --threads says more. `unix:/path` listens on a socket file.
 ///
 /// The first Ctrl-C (or SIGTERM) stops accepting and lets open connections finish what is under way, for at most ten
 /// seconds; the second one stops at once.
@@ -42,6 +44,7 @@ Examples:
   trunkline serve
   trunkline serve echo :7000 rooms :7001 :7002
   trunkline serve --mechanism poll ack 0.0.0.0:7000
+  trunkline serve echo unix:/tmp/echo.sock --threads 2
   trunkline serve ack :7000 --frame length:u32 --frame-limit 1MiB
   trunkline serve rooms :7000 --encoding cp1252 --errors replace
 
@@ -55,17 +58,14 @@ Framings:
   netstring        5:hello,
   cobs             ended by a zero byte, which is encoded where a message holds it")]
 pub(crate) struct ServeArguments {
-    /// A service, or an address: host:port, or :port for 127.0.0.1. Port 0 takes a free one.
+    /// A service, or an address: host:port, or :port for 127.0.0.1 (port 0 takes a free one), `unix:/path`, or `unix:@name` for
+    /// an abstract name.
     #[arg(value_name = "SERVICE|ADDRESS")]
     pub(crate) words: Vec<String>,
 
     /// How to ask the system which connections are ready: epoll, `io_uring`, poll or select (the best one unless given).
     #[arg(long, value_name = "NAME")]
     pub(crate) mechanism: Option<String>,
-
-    /// Connections open at once in each service, such as 500 or 10k; further clients wait until there is room.
-    #[arg(long, value_name = "NUMBER", value_parser = count, allow_negative_numbers = true)]
-    pub(crate) max_connections: Option<usize>,
 
     /// Where a message ends: none, lines, lines:crlf, eom:MARK, length:u32, fixed:BYTES, netstring or cobs (none for echo and discard,
     /// lines for the others, unless given).
@@ -89,6 +89,15 @@ pub(crate) struct ServeArguments {
     /// Say on standard error when a connection opens and how it ends.
     #[arg(short, long)]
     pub(crate) verbose: bool,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitArguments,
+
+    #[command(flatten)]
+    pub(crate) threads: ThreadArguments,
+
+    #[command(flatten)]
+    pub(crate) stop: StopArguments,
 }
 
 /// Talk to one or many servers: standard input to all of them, their answers to standard output.
@@ -106,7 +115,7 @@ Examples:
 With --frame each line of standard input is a message, and each message that comes is shown as a line.
 `trunkline serve --help` lists the framings.")]
 pub(crate) struct ConnectArguments {
-    /// host:port, or :port for 127.0.0.1.
+    /// host:port, or :port for 127.0.0.1, `unix:/path`, or `unix:@name` for an abstract name.
     #[arg(value_name = "ADDRESS", required = true)]
     pub(crate) addresses: Vec<String>,
 
@@ -177,45 +186,6 @@ fn wrong_usage(error: &clap::Error) -> Failure {
         .with_hint(hint.unwrap_or_else(|| "`trunkline --help` shows what can be typed".to_owned()))
 }
 
-/// A number, perhaps with `k` (thousand) or `m` (million) behind it.
-fn count(text: &str) -> Result<usize, String> {
-    const EXPECTED: &str = "expected a number from 1, such as 500, 10k or 1m";
-    let lower = text.to_ascii_lowercase();
-    let (digits, unit) = match lower.as_bytes().last() {
-        Some(b'k') => (&lower[..lower.len() - 1], 1_000),
-        Some(b'm') => (&lower[..lower.len() - 1], 1_000_000),
-        _ => (lower.as_str(), 1),
-    };
-    let number: usize = digits.parse().map_err(|_| EXPECTED)?;
-    number
-        .checked_mul(unit)
-        .filter(|&number| number > 0)
-        .ok_or_else(|| EXPECTED.to_owned())
-}
-
-/// A number of bytes, perhaps with a unit behind it.
-fn size(text: &str) -> Result<usize, String> {
-    const EXPECTED: &str = "expected a number of bytes from 1, such as 500, 10k, 64KiB or 1MiB";
-    let lower = text.to_ascii_lowercase();
-    let units = [
-        ("kib", 1 << 10),
-        ("mib", 1 << 20),
-        ("gib", 1 << 30),
-        ("k", 1_000),
-        ("m", 1_000_000),
-        ("b", 1),
-    ];
-    let unit = units
-        .iter()
-        .find_map(|&(name, bytes)| Some((lower.strip_suffix(name)?, bytes)));
-    let (digits, unit) = unit.unwrap_or((&lower, 1));
-    let number: usize = digits.parse().map_err(|_| EXPECTED)?;
-    number
-        .checked_mul(unit)
-        .filter(|&bytes| bytes > 0)
-        .ok_or_else(|| EXPECTED.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,49 +194,5 @@ mod tests {
     #[test]
     fn definitions_are_consistent() {
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn counts_have_units() {
-        assert_eq!(count("500"), Ok(500));
-        assert_eq!(count("10k"), Ok(10_000));
-        assert_eq!(count("1M"), Ok(1_000_000));
-        for wrong in [
-            "",
-            "k",
-            "0",
-            "-1",
-            "1.5",
-            "10x",
-            "99999999999999999999",
-            "99999999999999999k",
-        ] {
-            assert!(count(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn sizes_have_units() {
-        for (text, bytes) in [
-            ("500", 500),
-            ("10k", 10_000),
-            ("64KiB", 65_536),
-            ("1mib", 1 << 20),
-            ("1b", 1),
-        ] {
-            assert_eq!(size(text), Ok(bytes));
-        }
-        for wrong in [
-            "",
-            "KiB",
-            "0",
-            "-1",
-            "1.5k",
-            "1x",
-            "99999999999999999999",
-            "99999999999999GiB",
-        ] {
-            assert!(size(wrong).is_err(), "{wrong}");
-        }
     }
 }

@@ -17,9 +17,19 @@ mod ending;
 mod failure;
 mod framing;
 mod mechanism;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "`load` and `compare` draw with it"
+)]
+mod picture;
+#[allow(dead_code, reason = "`load` and `compare` print with it")]
+mod quantity;
 mod serve;
 mod services;
 mod suggest;
+#[allow(dead_code, reason = "the flags that take times and rates come next")]
+mod units;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::from_command_line() {

@@ -34,11 +34,13 @@ impl Default for Limits {
     }
 }
 
-/// How many connections a listener takes per second.
+/// How many connections a listener takes in how much time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AcceptRate {
-    /// In the long run; at least 1.
-    pub per_second: u32,
+    /// So many in the long run; at least 1.
+    pub count: u32,
+    /// In so much time.
+    pub per: Duration,
     /// At once, after a time in which few came; at least 1.
     pub burst: u32,
 }
@@ -47,7 +49,8 @@ impl AcceptRate {
     /// So many per second, and as many at once as in a tenth of a second.
     pub fn per_second(per_second: u32) -> Self {
         Self {
-            per_second,
+            count: per_second,
+            per: Duration::from_secs(1),
             burst: (per_second / 10).max(1),
         }
     }
@@ -95,10 +98,10 @@ pub(crate) struct Pace {
 
 impl Pace {
     pub(crate) fn new(rate: AcceptRate) -> Self {
-        let interval = Duration::from_secs(1) / rate.per_second.max(1);
+        let interval = rate.per / rate.count.max(1);
         Self {
             interval,
-            tolerance: interval * (rate.burst.max(1) - 1),
+            tolerance: interval.saturating_mul(rate.burst.max(1) - 1),
             due: None,
         }
     }
@@ -236,8 +239,8 @@ mod tests {
     #[test]
     fn a_burst_and_then_the_rate() {
         let mut pace = Pace::new(AcceptRate {
-            per_second: 10,
             burst: 3,
+            ..AcceptRate::per_second(10)
         });
         let start = Instant::now();
         for _ in 0..3 {

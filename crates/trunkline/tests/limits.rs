@@ -120,8 +120,8 @@ fn clients_wait_as_long_as_the_rate_says() {
     const CLIENTS: u32 = 10;
     for mechanism in mechanisms() {
         let rate = AcceptRate {
-            per_second: 50,
             burst: 2,
+            ..AcceptRate::per_second(50)
         };
         let options = Options {
             limits: Limits {
@@ -157,8 +157,8 @@ fn clients_wait_as_long_as_the_rate_says() {
 fn what_comes_too_fast_may_be_refused() {
     for mechanism in mechanisms() {
         let rate = AcceptRate {
-            per_second: 1,
             burst: 3,
+            ..AcceptRate::per_second(1)
         };
         let options = Options {
             when_full: WhenFull::Refuse,
@@ -260,8 +260,8 @@ impl trunkline::Handler for Closing {
 fn the_rate_is_kept_evenly() {
     let world = World::new(Config::calm(11));
     let rate = AcceptRate {
-        per_second: 1000,
         burst: 1,
+        ..AcceptRate::per_second(1000)
     };
     let options = Options {
         limits: Limits {

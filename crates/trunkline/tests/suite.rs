@@ -1,61 +1,90 @@
 //! One suite for the engine, run on every mechanism of the kernel and on the simulated network.
 
-#[path = "suite/cases.rs"]
-mod cases;
+#[path = "suite/accept.rs"]
+mod accept;
+#[cfg(target_os = "linux")]
+#[path = "suite/bad_road.rs"]
+mod bad_road;
+#[path = "suite/bytes.rs"]
+mod bytes;
+#[path = "suite/close.rs"]
+mod close;
+#[path = "suite/connect.rs"]
+mod connect;
+#[path = "suite/data.rs"]
+mod data;
 #[path = "suite/every_operation.rs"]
 mod every_operation;
+#[path = "suite/flow.rs"]
+mod flow;
+#[cfg(target_os = "linux")]
+#[path = "suite/namespaces.rs"]
+mod namespaces;
 #[path = "suite/pair.rs"]
 mod pair;
+#[path = "suite/scripted.rs"]
+mod scripted;
 #[path = "suite/stopping.rs"]
 mod stopping;
+#[path = "suite/waking.rs"]
+mod waking;
 
 macro_rules! suite {
     ($($name:ident $(if $works:expr)? => $network:expr, $apart:expr;)*) => { $(
         mod $name {
+            // Both ends in one loop.
             suite!(@cases ($($works)?) $network;
-                echo_in_order
-                echo_over_many_connections
-                e7_smallest_budgets_still_deliver_everything
-                e1_half_close_is_an_event_and_not_a_close
-                a5_close_loses_nothing_that_was_queued
-                a6_close_ends_within_the_linger_deadline
-                a3_a_peer_that_never_reads_costs_bounded_memory
-                overflow_can_close_the_slow_one
-                own_output_above_high_pauses_own_input
-                drained_is_told_once_the_queue_is_low
-                pause_holds_frames_back_until_resume
-                abort_resets_the_peer
-                timers_fire_in_order_never_early_and_die_with_their_connection
-                broadcast_reaches_everybody
-                r1_an_id_never_names_a_later_connection
-                connect_refused_is_told_apart
-                close_before_it_is_made_follows_what_was_queued
-                w1_messages_of_other_threads_all_arrive
+                connect::connect_refused_is_told_apart
+                connect::close_before_it_is_made_follows_what_was_queued
+                connect::r1_an_id_never_names_a_later_connection
+                connect::s14_connect_close_race
+
+                data::echo_in_order
+                data::echo_over_many_connections
+                data::e7_smallest_budgets_still_deliver_everything
+                data::broadcast_reaches_everybody
+
+                flow::a3_a_peer_that_never_reads_costs_bounded_memory
+                flow::overflow_can_close_the_slow_one
+                flow::own_output_above_high_pauses_own_input
+                flow::drained_is_told_once_the_queue_is_low
+                flow::pause_holds_frames_back_until_resume
+
+                close::e1_half_close_is_an_event_and_not_a_close
+                close::a5_close_loses_nothing_that_was_queued
+                close::a6_close_ends_within_the_linger_deadline
+                close::abort_resets_the_peer
+
+                waking::timers_fire_in_order_never_early_and_die_with_their_connection
+                waking::w1_messages_of_other_threads_all_arrive
+                waking::s40_wake_in_callback
+                waking::s42_timer_reentrancy
+
+                stopping::w2_stop_before_run_is_not_forgotten
             );
 
-            #[test]
-            fn a2_resets_in_the_backlog_end_nothing() {
-                suite!(@skip_unless $($works)?);
-                crate::cases::a2_resets_in_the_backlog_end_nothing($apart);
-            }
+            // Each end in a loop of its own.
+            suite!(@cases ($($works)?) $apart;
+                accept::a2_resets_in_the_backlog_end_nothing
+                accept::s05_backlog_overflow
+                accept::s06_accept_storm
+                accept::s31_fd_reuse_same_batch
 
-            #[test]
-            fn w2_stop_before_run_is_not_forgotten() {
-                suite!(@skip_unless $($works)?);
-                crate::stopping::w2_stop_before_run_is_not_forgotten($network);
-            }
+                bytes::s15_short_write_4mb
+                bytes::s17_slow_writer_1bps
+                bytes::s19_one_byte_frames
+                bytes::s20_pipelined_burst
+                bytes::s23_both_full_is_no_deadlock
+                bytes::s26_half_close_echo
+                bytes::s28_rst_mid_write
 
-            #[test]
-            fn a7_drain_answers_every_request_it_took() {
-                suite!(@skip_unless $($works)?);
-                crate::stopping::a7_drain_answers_every_request_it_took($apart);
-            }
+                stopping::a7_drain_answers_every_request_it_took
+            );
 
-            #[test]
-            fn a11_every_operation_from_every_callback() {
-                suite!(@skip_unless $($works)?);
-                crate::every_operation::a11_every_operation_from_every_callback(|| $network);
-            }
+            // As many networks as wanted.
+            suite!(@cases ($($works)?) || $network;
+                every_operation::a11_every_operation_from_every_callback
+            );
         }
     )* };
     (@skip_unless) => {};
@@ -67,11 +96,11 @@ macro_rules! suite {
     (@skip_unless_in ($($works:expr)?)) => {
         suite!(@skip_unless $($works)?);
     };
-    (@cases $works:tt $network:expr; $($case:ident)*) => { $(
+    (@cases $works:tt $network:expr; $($subject:ident :: $case:ident)*) => { $(
         #[test]
         fn $case() {
             suite!(@skip_unless_in $works);
-            crate::cases::$case($network);
+            crate::$subject::$case($network);
         }
     )* };
 }
@@ -157,5 +186,53 @@ mod drain {
         a7_drain_answers_what_was_asked_io_uring if crate::io_uring_works_here() => IoUring;
         a7_drain_answers_what_was_asked_poll => Poll;
         a7_drain_answers_what_was_asked_select => Select;
+    }
+}
+
+/// On the kernel alone, in a network namespace.
+#[cfg(target_os = "linux")]
+mod namespace {
+    macro_rules! namespace {
+        ($($name:ident $(if $works:expr)? => $mechanism:ident;)*) => { $(
+            mod $name {
+                namespace!(@cases $name $mechanism ($($works)?);
+                    s11_blackhole_timeout
+                    s12_ephemeral_exhausted
+                    s13_self_connect
+                    s18_zero_window
+                    s33_fin_wait_vanish
+                );
+
+                #[test]
+                fn s24_loss_reorder_dup() {
+                    namespace!(@skip_unless ($($works)?));
+                    let path = concat!("namespace::", stringify!($name), "::s24_loss_reorder_dup");
+                    crate::bad_road::s24_loss_reorder_dup(path, trunkline::Mechanism::$mechanism);
+                }
+            }
+        )* };
+        (@cases $name:ident $mechanism:ident $works:tt; $($case:ident)*) => { $(
+            #[test]
+            fn $case() {
+                namespace!(@skip_unless $works);
+                let path = concat!("namespace::", stringify!($name), "::", stringify!($case));
+                crate::namespaces::inside(path, || {
+                    crate::namespaces::$case(trunkline::Mechanism::$mechanism);
+                });
+            }
+        )* };
+        (@skip_unless ()) => {};
+        (@skip_unless ($works:expr)) => {
+            if !$works {
+                return;
+            }
+        };
+    }
+
+    namespace! {
+        epoll => Epoll;
+        io_uring if crate::io_uring_works_here() => IoUring;
+        poll => Poll;
+        select => Select;
     }
 }

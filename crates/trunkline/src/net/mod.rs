@@ -53,9 +53,10 @@ pub(crate) fn check_free(address: SocketAddr) -> io::Result<()> {
 /// ([`Network::adopt_listener`](crate::network::Network::adopt_listener)).
 #[derive(Debug)]
 pub struct Bound {
+    /// Goes before the socket.
+    file: Option<unix::SocketFile>,
     socket: OwnedFd,
     address: Address,
-    file: Option<unix::SocketFile>,
 }
 
 /// How a listening socket is bound.

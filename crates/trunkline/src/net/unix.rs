@@ -140,6 +140,9 @@ impl From<SocketAddrUnix> for UnixAddress {
 }
 
 /// A socket file of ours; it is removed when this goes, unless somebody else's has taken its place.
+///
+/// It goes before the socket does: as long as the socket is open nobody else's file can have its number, and whoever wants
+/// the name finds either somebody who answers or no file.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     path: PathBuf,
@@ -299,15 +302,16 @@ mod tests {
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         UnixStream::connect(&path).unwrap();
-        drop((listener, file));
+        drop(file);
         assert!(!path.exists());
+        drop(listener);
     }
 
     #[test]
     fn a_file_that_a_dead_server_left_is_replaced_and_a_living_one_is_not() {
         let folder = Folder::new("stale");
         let (path, address) = folder.socket();
-        let (listener, file) = listen(&address, 0, None).unwrap();
+        let (listener, file) = listen(&address, 1, None).unwrap();
         let second = listen(&address, 8, None).unwrap_err();
         let second = Error::new(Operation::Bind, address.to_string(), second);
         assert_eq!(second.kind(), ErrorKind::AddressInUse);
@@ -331,9 +335,10 @@ mod tests {
     fn the_file_of_a_successor_stays() {
         let folder = Folder::new("successor");
         let (path, address) = folder.socket();
-        let (listener, old) = listen(&address, 8, None).unwrap();
-        drop(listener);
-        let (_listener, _new) = listen(&address, 8, None).unwrap();
+        let (_old_listener, old) = listen(&address, 8, None).unwrap();
+        // Somebody tidies up.
+        fs::remove_file(&path).unwrap();
+        let (_new_listener, _new) = listen(&address, 8, None).unwrap();
         drop(old);
         UnixStream::connect(&path).unwrap();
     }
