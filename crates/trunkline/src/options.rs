@@ -56,7 +56,8 @@ pub struct Options {
     /// After `stop`, how long a loop with listeners goes on as before, though no longer ready: the time that a load
     /// balancer takes to notice.
     pub drain_lag: Duration,
-    /// Where the randomness of the loop begins (it spreads evictions); `None` takes another seed each time.
+    /// Where the randomness of the loop begins (it spreads evictions); `None` leaves it to the network: another seed
+    /// each time, and in simulation the world's.
     pub seed: Option<u64>,
     /// Until a connection of ours is made at the latest.
     pub connect_timeout: Duration,

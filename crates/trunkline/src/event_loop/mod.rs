@@ -6,7 +6,6 @@
 //! (sockets, decoders and the user's states) and the core (queues and timers), which alone callbacks see.
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,7 +97,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let counted = options.limits.per_peer_max.is_some();
         // Connections in all are counted anyway: the gate is for peers.
         let gate = counted.then(|| Arc::new(Gate::new(usize::MAX, &options.limits)));
-        let seed = options.seed.unwrap_or_else(any_seed);
+        let seed = options.seed.unwrap_or_else(|| network.seed());
         let buffer = vec![0; options.read_buffer_bytes.max(1)].into_boxed_slice();
         let core = Core::new(handler.codec(), options, network.reading());
         let mut made = Self {
@@ -459,11 +458,6 @@ pub(crate) enum Ending {
     InOrder,
     /// Both sides forget it at once.
     Reset,
-}
-
-/// Another one each time.
-fn any_seed() -> u64 {
-    RandomState::new().hash_one(0)
 }
 
 fn connection_id(token: Token) -> ConnectionId {

@@ -24,12 +24,12 @@ const EDGE_INTEREST: Interest = Interest::READ
 
 /// Sockets of the kernel, over any mechanism.
 pub struct Kernel {
+    /// The files of Unix-domain listeners (none for an abstract name). They go before the sockets.
+    unix_listeners: Vec<(Key, Option<SocketFile>)>,
     selector: Selector<OwnedFd, Token>,
     waker: Waker,
     trigger: Trigger,
     reserve: Option<OwnedFd>,
-    /// The files of Unix-domain listeners (none for an abstract name).
-    unix_listeners: Vec<(Key, Option<SocketFile>)>,
 }
 
 impl Kernel {
@@ -245,11 +245,11 @@ impl Network for Kernel {
     }
 
     fn close(&mut self, socket: Socket) {
-        drop(self.selector.unregister(key(socket)));
         if !self.unix_listeners.is_empty() {
             self.unix_listeners
                 .retain(|(other, _)| *other != key(socket));
         }
+        drop(self.selector.unregister(key(socket)));
     }
 
     fn abort(&mut self, socket: Socket) {

@@ -15,6 +15,7 @@
 //!   along): the engine reads on until "would block".
 //! - Readiness may be spurious: `read`, `write` and `accept` may still say "would block".
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -98,6 +99,10 @@ pub trait Network {
     /// Makes `reading` one of this moment.
     fn renew(&self, reading: &mut Reading) {
         *reading = self.reading();
+    }
+    /// Where the loop's randomness begins, unless [`Options::seed`](crate::Options::seed) says: another number each time.
+    fn seed(&self) -> u64 {
+        RandomState::new().hash_one(0)
     }
     /// How streams report readiness.
     fn trigger(&self) -> Trigger;

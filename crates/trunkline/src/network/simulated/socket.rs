@@ -82,6 +82,10 @@ impl Network for Simulated {
         self.state.borrow().now()
     }
 
+    fn seed(&self) -> u64 {
+        self.state.borrow().config.seed
+    }
+
     fn trigger(&self) -> Trigger {
         self.state.borrow().config.trigger
     }
