@@ -10,6 +10,10 @@ pub(crate) fn describe(cause: &Cause) -> String {
         Cause::Failed(error) => error.to_string(),
         Cause::BadFrame(error) => format!("closed because of what it sent: {error}"),
         Cause::Overflow => "reset because it reads too slowly: its queue was full".to_owned(),
+        Cause::TooSlow => {
+            "reset because it reads too slowly: its queue stayed above the high watermark"
+                .to_owned()
+        }
         Cause::LingerExpired => "reset because the other side did not close in time".to_owned(),
         Cause::Stopped => "reset because this side stopped".to_owned(),
         other => format!("ended: {other:?}"),

@@ -107,8 +107,12 @@ pub enum Cause {
     Failed(Error),
     /// The peer broke the framing, or sent a frame over the limit.
     BadFrame(FrameError),
-    /// The outgoing queue reached its hard limit under [`Overflow::Close`](crate::Overflow::Close).
+    /// The outgoing queue reached its hard limit under [`Overflow::Close`](crate::Overflow::Close) or
+    /// [`Overflow::CloseAfter`](crate::Overflow::CloseAfter).
     Overflow,
+    /// The outgoing queue was above the high watermark for longer than
+    /// [`Overflow::CloseAfter`](crate::Overflow::CloseAfter) allows.
+    TooSlow,
     /// The linger deadline passed before the peer finished its side.
     LingerExpired,
     /// The loop drained, and the connection was still busy in the second half of that time.

@@ -10,6 +10,7 @@ mod client;
 pub mod codec;
 mod connection;
 mod core;
+mod drained;
 mod event_loop;
 mod handler;
 mod io;
@@ -24,6 +25,7 @@ mod remote;
 mod server;
 #[cfg(test)]
 mod simulation;
+mod stats;
 pub mod text;
 mod threads;
 mod timer;
@@ -34,16 +36,18 @@ pub use codec::{
     LineEnding, Lines, Netstring, Prefix, Text, Unfinished,
 };
 pub use connection::Role;
+pub use drained::Drained;
 pub use event_loop::EventLoop;
 pub use handler::{Cause, Closed, Flow, Frame, Handler, Message};
-pub use io::{ConnectionId, Io, Sent};
+pub use io::{ConnectionId, ConnectionStats, Io, Sent};
 pub use limits::{AcceptRate, Limits, Refusals};
 pub use net::{Address, Error, ErrorKind, Operation, UnixAddress, resolve};
-pub use options::{Drained, Options, Overflow, Stats, WhenFull};
+pub use options::{Options, Overflow, WhenFull};
 pub use pool::{Panicked, Pool, PoolStats, Submitted};
 pub use queue::{Full, Queue, WhenOver};
 pub use remote::{Offered, Remote};
 pub use server::Server;
+pub use stats::Stats;
 pub use threads::{LoopError, Remotes, Seat, Sharing, ThreadedServer, Threads, ThreadsFailed};
 pub use timer::TimerId;
 pub use trunkline_selectors::{Mechanism, Trigger};

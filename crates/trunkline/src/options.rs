@@ -4,15 +4,26 @@ use std::time::Duration;
 
 use trunkline_selectors::Mechanism;
 
-use crate::limits::{Limits, Refusals};
+use crate::limits::Limits;
 
 /// What happens to a message that would take a connection's outgoing queue over its hard limit.
+///
+/// Chosen for the loop ([`Options::overflow`]) and, where wanted, for one connection
+/// ([`Io::set_overflow`](crate::Io::set_overflow)). Whatever the choice, a message sent with a key
+/// ([`Io::send_keyed`](crate::Io::send_keyed)) first takes the place of an older one with the same key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overflow {
     /// The new message is dropped and counted.
     DropNewest,
+    /// The oldest messages are dropped and counted, as many as must be to make room: whole ones, never one of which a
+    /// part is written. The new message is dropped when even that would not do. As each message has to be told from
+    /// the next, at most one waits for each 64 bytes of the hard limit (and 16 more), and a message takes a few
+    /// instructions more on its way.
+    DropOldest,
     /// The connection is reset: its peer reads too slowly.
     Close,
+    /// As `Close`, and also when the queue has been above the high watermark for so long without a break.
+    CloseAfter(Duration),
 }
 
 /// What happens to a new connection when there is no place for it: at `connections_max`, or when
@@ -105,100 +116,5 @@ impl Default for Options {
             read_buffer_bytes: 64 * 1024,
             until_idle: false,
         }
-    }
-}
-
-/// The counters of a loop, since it began.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Connections accepted.
-    pub accepted: u64,
-    /// Connections of ours that were made.
-    pub connected: u64,
-    /// Connections turned away: by the handler, or because there was no place.
-    pub refused: u64,
-    /// Of those, how many for which reason.
-    pub refusals: Refusals,
-    /// Connections that have ended, in whatever way.
-    pub closed: u64,
-    /// Of those, the ones that did not end in order.
-    pub failed: u64,
-    /// Connections of ours that could not be made.
-    pub connect_failed: u64,
-    /// Calls to accept that failed, other than for want of a client.
-    pub accept_errors: u64,
-    /// Connections open now.
-    pub open: u64,
-    /// The most that were open at once.
-    pub peak_open: u64,
-    /// Frames handed to the handler.
-    pub frames_in: u64,
-    /// Bytes read.
-    pub bytes_in: u64,
-    /// Bytes written.
-    pub bytes_out: u64,
-    /// Messages dropped at a hard limit.
-    pub dropped: u64,
-    /// Turns of the loop.
-    pub turns: u64,
-    /// What became of the connections that were open when the loop began to drain, or came while it did.
-    pub drained: Drained,
-}
-
-/// What became of connections in a drain.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Drained {
-    /// Ended in order: everything that was asked is answered.
-    pub finished: u64,
-    /// Closed gracefully though busy, in the second half of the drain time. All that was queued was flushed.
-    pub evicted: u64,
-    /// Reset at the deadline, or when the loop was killed.
-    pub aborted: u64,
-    /// Ended by the peer, or the network, before they were done.
-    pub failed: u64,
-    /// Bytes that were queued on them and that the kernel never took.
-    pub unsent_bytes: u64,
-}
-
-impl Drained {
-    /// Was everything finished that had begun?
-    pub fn is_clean(&self) -> bool {
-        self.aborted == 0 && self.unsent_bytes == 0
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.finished += other.finished;
-        self.evicted += other.evicted;
-        self.aborted += other.aborted;
-        self.failed += other.failed;
-        self.unsent_bytes += other.unsent_bytes;
-    }
-}
-
-impl Stats {
-    /// Adds the counters of another loop. Peaks are added too: what they were at one moment nobody knows, but it was no
-    /// more.
-    pub fn add(&mut self, other: &Self) {
-        self.accepted += other.accepted;
-        self.connected += other.connected;
-        self.refused += other.refused;
-        self.refusals.add(&other.refusals);
-        self.closed += other.closed;
-        self.failed += other.failed;
-        self.connect_failed += other.connect_failed;
-        self.accept_errors += other.accept_errors;
-        self.open += other.open;
-        self.peak_open += other.peak_open;
-        self.frames_in += other.frames_in;
-        self.bytes_in += other.bytes_in;
-        self.bytes_out += other.bytes_out;
-        self.dropped += other.dropped;
-        self.turns += other.turns;
-        self.drained.add(&other.drained);
-    }
-
-    pub(crate) fn opened(&mut self) {
-        self.open += 1;
-        self.peak_open = self.peak_open.max(self.open);
     }
 }

@@ -15,10 +15,11 @@ use crate::limits::Gate;
 use crate::net::{self, Address, Binding, Bound, Error, Operation};
 use crate::network::Network;
 use crate::network::kernel::Kernel;
-use crate::options::{Options, Stats};
+use crate::options::Options;
 use crate::pool::Panicked;
 use crate::remote::Remote;
 use crate::server::{Place, kernel};
+use crate::stats::Stats;
 
 mod acceptor;
 mod handle;

@@ -69,6 +69,8 @@ impl Facts {
     pub(crate) const HOLDS_BYTES: Facts = Facts(1 << 20);
     /// In the Unix domain: a short read never means that the socket is empty.
     pub(crate) const UNIX: Facts = Facts(1 << 30);
+    /// The bounds of its outgoing messages are kept, because a policy or a key may drop one of them.
+    pub(crate) const KEEPS_BOUNDS: Facts = Facts(1 << 21);
     // The phases; none of them is `Phase::Open`.
     const CONNECTING: Facts = Facts(1 << 16);
     const CLOSING: Facts = Facts(1 << 17);
@@ -121,6 +123,13 @@ impl Facts {
             self.set(facts);
         } else {
             self.clear(facts);
+        }
+    }
+
+    /// Makes these true on a condition.
+    pub(crate) fn set_if(&mut self, facts: Facts, condition: bool) {
+        if condition {
+            self.set(facts);
         }
     }
 
@@ -196,6 +205,7 @@ impl Facts {
             .with(Facts::WRITABLE)
             .with(Facts::READ_TO_THE_END)
             .with(Facts::HOLDS_BYTES)
+            .with(Facts::KEEPS_BOUNDS)
             .with(Facts::TOUCHED);
         self.0 & ASKED.0 == Facts::READABLE.0 | Facts::WRITABLE.0
     }

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use trunkline_selectors::Interest;
 
 use super::{EventLoop, Session};
-use crate::connection::{Connection, Facts, Role};
+use crate::connection::{Facts, Role};
 use crate::core::{Due, Stopping};
 use crate::handler::Handler;
 use crate::io::{ConnectionId, Io};
@@ -317,11 +317,10 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     fn accepted(&mut self, socket: Socket, peer: Address) {
         let is_unix = peer.is_unix();
-        let mut connection = Connection::new(peer, Role::Accepted);
-        if is_unix {
+        let id = self.core.insert(peer, Role::Accepted);
+        if is_unix && let Some(connection) = self.core.connections.get_mut(id.0) {
             connection.facts.set(UNIX_FACTS);
         }
-        let id = ConnectionId(self.core.connections.insert(connection));
         self.keep(id, socket, Interest::READ);
         self.core.stats.accepted += 1;
         self.opened(id);

@@ -19,8 +19,9 @@ use crate::net::{Address, Error, Operation};
 use crate::network::kernel::Kernel;
 use crate::network::simulated::Random;
 use crate::network::{Event, Network, Token};
-use crate::options::{Options, Stats};
+use crate::options::Options;
 use crate::remote::{OwnRemote, Remote};
+use crate::stats::Stats;
 use crate::timer::TimerId;
 
 mod accept;
@@ -179,7 +180,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     /// The counters so far.
     pub fn stats(&self) -> Stats {
-        self.core.stats
+        self.core.stats()
     }
 
     /// Turns until the loop has ended; gives the handler back, and the counters.
@@ -188,7 +189,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     /// When waiting itself fails, which leaves nothing to go on with.
     pub fn run(mut self) -> Result<(H, Stats), Error> {
         while self.turn(None)? {}
-        Ok((self.handler, self.core.stats))
+        let stats = self.core.stats();
+        Ok((self.handler, stats))
     }
 
     /// One turn: waits at most `wait_max` (`None`: as long as it takes), then serves everything that is
@@ -342,6 +344,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                 Due::Linger(id) => self.done(id, Cause::LingerExpired, Ending::Reset),
                 Due::Connect(id) => self.connect_timed_out(id),
                 Due::NextAttempt(id) => self.next_attempt(id),
+                Due::TooSlow(id) => self.core.is_too_slow(id),
                 Due::RetryAccept => self.retry_accepting(),
                 Due::Pace(index) => self.accept_again(index),
                 Due::DrainLag => self.begin_drain(),
@@ -395,11 +398,15 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             gate.leave(&connection.peer);
             self.remote.0.let_go();
         }
+        let aside = connection.aside.take().unwrap_or_default();
+        if let Some(timer) = aside.too_slow {
+            self.core.timers.cancel(timer);
+        }
         let session = self
             .sessions
             .get_mut(id.0.index() as usize)
             .and_then(Option::take);
-        let cause = connection.cause.map_or(cause, |cause| *cause);
+        let cause = aside.cause.unwrap_or(cause);
         let Some(session) = session else {
             // Its socket was never made.
             self.tell_connect_failed(id, &connection.peer, cause);

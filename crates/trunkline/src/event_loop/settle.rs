@@ -13,7 +13,7 @@ use crate::io::{ConnectionId, Io};
 use crate::mutant::{Mutant, planted};
 use crate::net::Operation;
 use crate::network::{Network, Trigger};
-use crate::options::Stats;
+use crate::stats::Stats;
 
 /// Pieces of a queue handed to the kernel in one call.
 const SLICES_MAX: usize = 16;
@@ -57,6 +57,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             }
             Phase::Open | Phase::Closing | Phase::Lingering => {}
         }
+        self.core.note_progress(id);
         self.tell_drained(id);
         if self.core.stopping == Stopping::Draining {
             self.close_if_idle(id);

@@ -9,9 +9,9 @@ use trunkline_selectors::Mechanism;
 
 use super::Ended;
 use crate::net::{Address, Error};
-use crate::options::Stats;
 use crate::pool::Panicked;
 use crate::remote::{Offered, Remote};
+use crate::stats::Stats;
 
 /// A hold on all loops of a server, from any thread; cheap to clone.
 pub struct Remotes<M> {
