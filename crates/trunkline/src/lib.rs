@@ -29,6 +29,7 @@ mod stats;
 pub mod text;
 mod threads;
 mod timer;
+mod trace;
 
 pub use client::Client;
 pub use codec::{
@@ -38,16 +39,16 @@ pub use codec::{
 pub use connection::Role;
 pub use drained::Drained;
 pub use event_loop::EventLoop;
-pub use handler::{Cause, Closed, Flow, Frame, Handler, Message};
+pub use handler::{Callback, Cause, Closed, Flow, Frame, Handler, Message, Panic};
 pub use io::{ConnectionId, ConnectionStats, Io, Sent};
-pub use limits::{AcceptRate, Limits, Refusals};
+pub use limits::{AcceptRate, Limits};
 pub use net::{Address, Error, ErrorKind, Operation, UnixAddress, resolve};
-pub use options::{Options, Overflow, WhenFull};
+pub use options::{Options, Overflow, WhenFull, WhenPanicking};
 pub use pool::{Panicked, Pool, PoolStats, Submitted};
 pub use queue::{Full, Queue, WhenOver};
 pub use remote::{Offered, Remote};
 pub use server::Server;
-pub use stats::Stats;
+pub use stats::{CauseKind, Refusal, Stats, TURNS_PER_SAMPLE, TurnTimes};
 pub use threads::{LoopError, Remotes, Seat, Sharing, ThreadedServer, Threads, ThreadsFailed};
 pub use timer::TimerId;
 pub use trunkline_selectors::{Mechanism, Trigger};

@@ -56,36 +56,6 @@ impl AcceptRate {
     }
 }
 
-/// Why connections were turned away, and how many.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Refusals {
-    /// [`Handler::open`](crate::Handler::open) wanted none.
-    pub by_handler: u64,
-    /// `connections_max` was reached.
-    pub full: u64,
-    /// The peer had as many as it may have.
-    pub per_peer: u64,
-    /// They came faster than the rate.
-    pub rate: u64,
-    /// There was no descriptor for them.
-    pub descriptors: u64,
-}
-
-impl Refusals {
-    /// All of them.
-    pub fn total(&self) -> u64 {
-        self.by_handler + self.full + self.per_peer + self.rate + self.descriptors
-    }
-
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.by_handler += other.by_handler;
-        self.full += other.full;
-        self.per_peer += other.per_peer;
-        self.rate += other.rate;
-        self.descriptors += other.descriptors;
-    }
-}
-
 /// Tells when the next connection may be taken. (The "generic cell rate algorithm": a token bucket that is one instant.)
 #[derive(Debug)]
 pub(crate) struct Pace {

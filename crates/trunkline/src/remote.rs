@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::event_loop::Handed;
 use crate::limits::LoopId;
 use crate::network::Wake;
+use crate::stats::Stats;
 
 /// What another thread last asked of the loop. Ordered: a later wish never weakens an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +37,10 @@ struct Shared<M> {
     messages_max: AtomicUsize,
     wish: AtomicU8,
     ready: AtomicBool,
+    /// Somebody waits for the counters.
+    stats_wanted: AtomicBool,
+    stats: Mutex<Published>,
+    stats_published: Condvar,
     wake: Wake,
 }
 
@@ -55,8 +61,18 @@ pub(crate) struct OwnRemote<M>(pub(crate) Remote<M>);
 
 impl<M> Drop for OwnRemote<M> {
     fn drop(&mut self) {
-        self.0.shut();
+        self.0.abandon();
     }
+}
+
+/// The loop's counters, as it told them last.
+#[derive(Default)]
+struct Published {
+    /// How often it has told them.
+    times: u64,
+    /// There will be no others.
+    last: bool,
+    stats: Stats,
 }
 
 impl<M> Clone for Remote<M> {
@@ -84,6 +100,9 @@ impl<M> Remote<M> {
             messages_max: AtomicUsize::new(usize::MAX),
             ready: AtomicBool::new(false),
             wish: AtomicU8::new(Wish::Run as u8),
+            stats_wanted: AtomicBool::new(false),
+            stats: Mutex::default(),
+            stats_published: Condvar::new(),
             wake,
         };
         Self {
@@ -159,6 +178,26 @@ impl<M> Remote<M> {
         self.wish(Wish::Kill);
     }
 
+    /// The loop's counters, asked for now: it is woken, and tells them at the end of its turn. After it has ended they
+    /// are the last ones. `None` when it has not answered within `patience`: it does not run yet, a callback takes
+    /// that long, or it is a callback of the loop itself that asks (which has [`Io::stats`](crate::Io::stats)).
+    pub fn stats(&self, patience: Duration) -> Option<Stats> {
+        let shared = &self.shared;
+        let published = shared.published();
+        let before = published.times;
+        if !published.last {
+            shared.stats_wanted.store(true, Ordering::Release);
+            (shared.wake)();
+        }
+        let (published, _) = shared
+            .stats_published
+            .wait_timeout_while(published, patience, |published| {
+                !published.last && published.times == before
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        (published.last || published.times != before).then_some(published.stats)
+    }
+
     fn wish(&self, wish: Wish) {
         self.shared.wish.fetch_max(wish as u8, Ordering::Release);
         (self.shared.wake)();
@@ -218,17 +257,51 @@ impl<M> Remote<M> {
         self.shared.load.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// The loop has ended: from now on `post` gives messages back.
-    pub(crate) fn shut(&self) {
-        self.set_not_ready();
-        *self.lock() = None;
+    /// Has somebody asked for the counters?
+    pub(crate) fn wants_stats(&self) -> bool {
+        self.shared.stats_wanted.load(Ordering::Acquire)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Mail<M>>> {
+    /// Tells the counters to those who wait for them.
+    pub(crate) fn publish(&self, stats: &Stats) {
+        self.publish_in(self.shared.published(), stats);
+    }
+
+    fn publish_in(&self, mut published: MutexGuard<'_, Published>, stats: &Stats) {
+        self.shared.stats_wanted.store(false, Ordering::Release);
+        published.times += 1;
+        published.stats = *stats;
+        self.shared.stats_published.notify_all();
+    }
+
+    /// The loop has ended: from now on `post` gives messages back.
+    pub(crate) fn shut(&self, stats: &Stats) {
+        self.set_not_ready();
+        *self.lock() = None;
+        let mut published = self.shared.published();
+        published.last = true;
+        self.publish_in(published, stats);
+    }
+
+    /// The loop goes, perhaps without having ended: then the counters stay as it told them last.
+    fn abandon(&self) {
+        self.set_not_ready();
+        *self.lock() = None;
+        self.shared.published().last = true;
+        self.shared.stats_published.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Mail<M>>> {
         // A panic of another poster leaves a whole queue behind: it is safe to go on with it.
         self.shared
             .mail
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<M> Shared<M> {
+    fn published(&self) -> MutexGuard<'_, Published> {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

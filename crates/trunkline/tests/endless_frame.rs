@@ -13,7 +13,7 @@ use std::thread;
 
 use trunkline::{
     Cause, Closed, Codec, Delimiter, Flow, Frame, FrameError, Handler, Io, LengthPrefix, Lines,
-    Netstring, Prefix, Server,
+    Netstring, Prefix, Server, WhenPanicking,
 };
 
 const OFFERED_BYTES: usize = 256 << 20;
@@ -78,6 +78,7 @@ fn refuses_an_endless_frame(codec: impl Codec, beginning: &'static [u8]) {
     };
     let server = Server::new(victim)
         .listen("127.0.0.1:0")
+        .when_panicking(WhenPanicking::Propagate)
         .start()
         .expect("a free port");
     let address = server.local_addresses()[0];

@@ -9,16 +9,19 @@ use std::time::Duration;
 use rustix::io::Errno;
 use trunkline_selectors::Interest;
 
+use super::panics::guarded;
 use super::{EventLoop, Session};
 use crate::connection::{Facts, Role};
 use crate::core::{Due, Stopping};
-use crate::handler::Handler;
-use crate::io::{ConnectionId, Io};
+use crate::handler::{Callback, Handler};
+use crate::io::ConnectionId;
 use crate::limits::{Gate, Pace};
 use crate::mutant::{Mutant, planted};
 use crate::net::{Address, Bound, Error, Operation};
 use crate::network::{Network, Socket, Token};
 use crate::options::WhenFull;
+use crate::stats::Refusal;
+use crate::trace;
 
 /// Descriptors may be freed by other parts of the program, of which nobody tells us: look again after this.
 const RETRY_ACCEPT: Duration = Duration::from_millis(100);
@@ -41,15 +44,6 @@ pub(crate) type Feed = Box<dyn FnMut(Handed)>;
 pub(crate) struct Handed {
     pub(crate) stream: OwnedFd,
     pub(crate) peer: Address,
-}
-
-/// Why a client is turned away.
-#[derive(Debug, Clone, Copy)]
-enum Refusal {
-    Full,
-    PerPeer,
-    Rate,
-    Descriptors,
 }
 
 /// Whether listeners are watched.
@@ -212,7 +206,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             let (stream, peer) = self.network.accept_apart(listener)?;
             match refusal.or_else(|| self.refusal_of(index, &peer)) {
                 // Its descriptor is closed with it.
-                Some(refusal) => self.count_refused(refusal),
+                Some(refusal) => self.refused(refusal),
                 None => {
                     // Counted as accepted by the loop that gets it.
                     if let Some(feed) = &mut self.feed {
@@ -227,7 +221,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         match refusal.or_else(|| self.refusal_of(index, &peer)) {
             Some(refusal) => {
                 self.network.close(socket);
-                self.count_refused(refusal);
+                self.refused(refusal);
             }
             None => self.accepted(socket, peer),
         }
@@ -290,17 +284,6 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         None
     }
 
-    fn count_refused(&mut self, refusal: Refusal) {
-        let stats = &mut self.core.stats;
-        stats.refused += 1;
-        *match refusal {
-            Refusal::Full => &mut stats.refusals.full,
-            Refusal::PerPeer => &mut stats.refusals.per_peer,
-            Refusal::Rate => &mut stats.refusals.rate,
-            Refusal::Descriptors => &mut stats.refusals.descriptors,
-        } += 1;
-    }
-
     /// Takes over a connection that another loop has accepted and counted.
     pub(crate) fn take_over(&mut self, handed: Handed) {
         let token = Token(self.core.connections.vacant_key().to_bits());
@@ -348,15 +331,22 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     /// A connection is there: asks the handler whether it wants it.
     pub(super) fn opened(&mut self, id: ConnectionId) {
         self.core.stats.opened();
-        let state = self.handler.open(&mut Io {
-            core: &mut self.core,
+        let connection = self.core.connections.get(id.0);
+        if let Some(connection) = connection {
+            trace::opened(id, &connection.peer, connection.role == Role::Accepted);
+        }
+        let opened = guarded(
+            &mut self.handler,
+            &mut self.core,
             id,
-        });
-        if state.is_none() {
-            self.core.stats.refused += 1;
-            self.core.stats.refusals.by_handler += 1;
+            Callback::Open,
+            H::open,
+        );
+        if let Some(None) = opened {
+            self.refused(Refusal::Handler);
             self.core.close(id, None);
         }
+        let state = opened.flatten();
         if let Some(session) = self.session(id) {
             session.state = state;
         }
@@ -387,8 +377,17 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         self.network.hold_reserve().is_ok() && refused
     }
 
+    fn refused(&mut self, reason: Refusal) {
+        self.core.stats.refuse(reason);
+        trace::refused(reason);
+    }
+
     /// Leaves new clients in the backlog, without being told of them again and again.
     fn pause_accepting(&mut self) {
+        if self.accepting == Accepting::Yes {
+            self.core.stats.accept_pauses += 1;
+            trace::accepting_paused(self.core.connections.len());
+        }
         self.accepting = Accepting::Paused;
         self.watch_listeners(Interest::NONE);
     }
@@ -430,6 +429,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     pub(super) fn resume_accepting(&mut self) {
         if self.accepting == Accepting::Paused && !planted(Mutant::AcceptLostAfterDescriptors) {
             self.accepting = Accepting::Yes;
+            trace::accepting_resumed(self.core.connections.len());
             if let Some(timer) = self.retry_accept.take() {
                 self.core.timers.cancel(timer);
             }

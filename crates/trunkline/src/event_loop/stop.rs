@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use super::panics::guarded;
 use super::{Ending, EventLoop};
 use crate::connection::{Connection, Facts, Phase};
 use crate::core::{Due, Stopping};
-use crate::handler::{Cause, Handler};
-use crate::io::{ConnectionId, Io};
+use crate::handler::{Callback, Cause, Handler};
+use crate::io::ConnectionId;
 use crate::network::Network;
 use crate::remote::Wish;
+use crate::trace;
 
 impl<H: Handler, N: Network> EventLoop<H, N> {
     pub(super) fn has_ended(&self) -> bool {
@@ -26,6 +28,10 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             Wish::Run => {}
             Wish::Stop => self.core.stop(),
             Wish::Kill => self.core.kill(),
+        }
+        self.end_sample();
+        if self.remote.0.wants_stats() {
+            self.remote.0.publish(&self.core.stats());
         }
         self.core.asked = !self.core.to_connect.is_empty() || !self.core.touched.is_empty();
         if self.core.close_listeners {
@@ -61,6 +67,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         }
         self.core.stopping = Stopping::Draining;
         self.usual_below = 0;
+        trace::stopping("draining", self.core.connections.len());
         for index in 0..self.listener_count() {
             // The backlog is bounded, and so is this.
             self.accept_at_most(index, self.core.options.backlog as usize + 1);
@@ -70,10 +77,13 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         for handed in self.remote.0.take_handed() {
             self.take_over(handed);
         }
-        self.handler.stopping(&mut Io {
-            core: &mut self.core,
-            id: ConnectionId::nobody(),
-        });
+        guarded(
+            &mut self.handler,
+            &mut self.core,
+            ConnectionId::nobody(),
+            Callback::Stopping,
+            H::stopping,
+        );
         let deadline = self.core.deadline(self.core.options.drain);
         self.core.timers.insert(deadline, Due::Drain);
         for id in self.all_connections() {
@@ -98,8 +108,13 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             return;
         };
         if let Some(state) = session.state.as_mut() {
-            let core = &mut self.core;
-            self.handler.draining(state, &mut Io { core, id });
+            guarded(
+                &mut self.handler,
+                &mut self.core,
+                id,
+                Callback::Draining,
+                |handler, io| handler.draining(state, io),
+            );
         }
     }
 
@@ -172,6 +187,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     fn kill_all(&mut self) {
         self.remote.0.set_not_ready();
+        trace::stopping("killed", self.core.connections.len());
         self.close_listeners();
         for id in self.all_connections() {
             self.done(id, Cause::Stopped, Ending::Reset);
