@@ -3,10 +3,12 @@
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::compare::CompareArguments;
 use crate::failure::Failure;
-use crate::serve::{LimitArguments, StopArguments, ThreadArguments};
+use crate::models::{self, ModelArguments};
+use crate::serve::{LimitArguments, StatusArguments, StopArguments, ThreadArguments};
 use crate::units::size;
 
 /// Many connections on one thread: servers and clients over select, poll, epoll and `io_uring`.
@@ -21,6 +23,10 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     Serve(ServeArguments),
     Connect(ConnectArguments),
+    Compare(CompareArguments),
+    /// Serves one client of `serve --model processes`.
+    #[command(hide = true)]
+    EchoStandardInput,
 }
 
 /// Serve one or many services until Ctrl-C.
@@ -91,6 +97,9 @@ pub(crate) struct ServeArguments {
     pub(crate) verbose: bool,
 
     #[command(flatten)]
+    pub(crate) status: StatusArguments,
+
+    #[command(flatten)]
     pub(crate) limits: LimitArguments,
 
     #[command(flatten)]
@@ -98,6 +107,9 @@ pub(crate) struct ServeArguments {
 
     #[command(flatten)]
     pub(crate) stop: StopArguments,
+
+    #[command(flatten)]
+    pub(crate) model: ModelArguments,
 }
 
 /// Talk to one or many servers: standard input to all of them, their answers to standard output.
@@ -145,16 +157,27 @@ pub(crate) struct ConnectArguments {
 impl Arguments {
     /// The arguments of this process; otherwise the answer is printed and the exit code returned.
     pub(crate) fn from_command_line() -> Result<Self, ExitCode> {
-        Self::try_parse().map_err(|error| match error.kind() {
-            ErrorKind::DisplayHelp
-            | ErrorKind::DisplayVersion
-            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-                // A reader who has closed the pipe does not want the help.
-                let _ = error.print();
-                ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
-            }
-            _ => wrong_usage(&error).report(),
-        })
+        let matches = Self::command()
+            .try_get_matches()
+            .map_err(|error| answer(&error))?;
+        if let Some(("serve", serve)) = matches.subcommand() {
+            models::check_options(serve).map_err(|failure| failure.report())?;
+        }
+        Self::from_arg_matches(&matches).map_err(|error| answer(&error))
+    }
+}
+
+/// Prints the help that was asked for, or what is wrong.
+fn answer(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            // A reader who has closed the pipe does not want the help.
+            let _ = error.print();
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+        }
+        _ => wrong_usage(error).report(),
     }
 }
 
@@ -189,7 +212,6 @@ fn wrong_usage(error: &clap::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn definitions_are_consistent() {

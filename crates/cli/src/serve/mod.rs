@@ -14,6 +14,7 @@ use crate::encoding::Edge;
 use crate::failure::Failure;
 use crate::framing::Framing;
 use crate::mechanism;
+use crate::models::{self, Model};
 use crate::services::{Ack, Discard, Echo, Greet, Log, Rooms, Service};
 
 mod limits;
@@ -21,14 +22,15 @@ mod plan;
 mod ready;
 mod running;
 mod signals;
+mod status;
 mod threading;
 
 pub(crate) use limits::LimitArguments;
-use plan::Plan;
+pub(crate) use plan::Plan;
 use ready::ReadyFile;
 use running::{Cut, Ended, Running, wait_for};
 use signals::StopSignals;
-pub(crate) use threading::{StopArguments, ThreadArguments};
+pub(crate) use threading::{StatusArguments, StopArguments, ThreadArguments};
 
 /// What all services have in common.
 #[derive(Debug, Clone)]
@@ -46,8 +48,20 @@ struct Settings {
 
 /// Serves until stopped.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
+    arguments.model.prepare()?;
+    let plans = plan::plan(&arguments.words)?;
+    let mechanism = match &arguments.model.model {
+        None => mechanism::choose(arguments.mechanism.as_deref())?,
+        Some(name) => match Model::named(name)? {
+            Model::Plain(plain) => {
+                return models::serve(plain, models::only_echo(plain, &plans)?);
+            }
+            Model::Engine(Some(mechanism)) => Some(mechanism),
+            Model::Engine(None) => mechanism::choose(arguments.mechanism.as_deref())?,
+        },
+    };
     let settings = Settings {
-        mechanism: mechanism::choose(arguments.mechanism.as_deref())?,
+        mechanism,
         framing: match &arguments.frame {
             Some(frame) => Some(Framing::named(frame, arguments.frame_limit)?),
             None => None,
@@ -59,7 +73,6 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
         stop: arguments.stop.clone(),
         verbose: arguments.verbose,
     };
-    let plans = plan::plan(&arguments.words)?;
     // Before anything is announced: who reads "listening" may send the signal at once.
     let signals = StopSignals::catch()?;
     let (ended_sender, ended) = channel();
@@ -80,6 +93,9 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     let ready = Arc::new(Mutex::new(ready));
     running.iter().for_each(Running::announce);
     let controls: Vec<_> = running.into_iter().map(|running| running.control).collect();
+    if arguments.status.status {
+        status::draw(controls.clone())?;
+    }
     let interrupted = signals.stop(controls.clone(), Arc::clone(&ready));
     let cut = wait_for(&ended, &controls);
     // When a service fails there was no signal to take it away.

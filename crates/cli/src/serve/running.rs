@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::thread;
+use std::time::Duration;
 
 use trunkline::{Address, Mechanism, Remotes, Stats, Threads, ThreadsFailed};
 
@@ -11,10 +12,15 @@ use crate::chatter::say;
 use crate::failure::Failure;
 use crate::services::Service;
 
+/// How long a loop may take to tell its counters.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// A hold on the loops of a service, whatever they tell each other.
 pub(crate) trait Control: Send + Sync {
     fn stop(&self);
     fn kill(&self);
+    /// The counters of all loops; `None` when one of them is too busy to tell.
+    fn stats(&self) -> Option<Stats>;
 }
 
 impl<M: Send> Control for Remotes<M> {
@@ -24,6 +30,10 @@ impl<M: Send> Control for Remotes<M> {
 
     fn kill(&self) {
         Remotes::kill(self);
+    }
+
+    fn stats(&self) -> Option<Stats> {
+        Remotes::stats(self, PATIENCE)
     }
 }
 

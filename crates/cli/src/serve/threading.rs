@@ -8,6 +8,15 @@ use trunkline::{Options, Sharing};
 
 use crate::units::{count, duration};
 
+/// What is shown while it serves.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct StatusArguments {
+    /// Draw a line on standard error, where that is a terminal, that tells every second how it goes: connections, new
+    /// ones, messages and bytes per second, messages dropped, and the longest of the usual turns.
+    #[arg(long)]
+    pub(crate) status: bool,
+}
+
 /// Threads.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Threads")]

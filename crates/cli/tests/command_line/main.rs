@@ -2,11 +2,14 @@
 #![forbid(unsafe_code)]
 
 mod bad_input;
+mod compare;
 mod connecting;
 mod encoding;
 mod exhaustion;
 mod framing;
 mod injected;
+mod models;
+mod running;
 mod services;
 mod stopping;
 mod support;

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
 
 use trunkline_selectors::Mechanism;
 
@@ -61,6 +62,21 @@ impl<M> Remotes<M> {
             Some(acceptor) => acceptor.is_ready(),
             None => self.loops.iter().all(Remote::is_ready),
         }
+    }
+
+    /// The counters of all loops, added up: each is asked for them now, as [`Remote::stats`], and all have `patience`
+    /// together. `None` when one of them does not answer in time.
+    pub fn stats(&self, patience: Duration) -> Option<Stats> {
+        let deadline = Instant::now() + patience;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let mut sum = match &self.acceptor {
+            Some(acceptor) => acceptor.stats(left())?,
+            None => Stats::default(),
+        };
+        for remote in self.loops.iter() {
+            sum.add(&remote.stats(left())?);
+        }
+        Some(sum)
     }
 
     /// Offers a message to each loop, as [`Remote::offer`]; says how many took it.
