@@ -129,12 +129,10 @@ fn members_of_a_room_hear_each_other_whatever_thread_they_are_on() {
         }
         serving.signal(Signal::INT);
         for client in &mut clients {
-            client.finish();
-        }
-        for client in &mut clients {
             let rest = String::from_utf8(client.rest()).unwrap();
             assert!(rest.contains("* the server stops"), "{rest}");
         }
+        drop(clients);
         let (status, lines) = serving.wait();
         assert!(status.success(), "{lines:?}");
         assert!(
@@ -325,12 +323,18 @@ fn fork_child_does_not_disturb_the_parent() {
     for entry in std::fs::read_dir(format!("/proc/{}/fdinfo", serving.id())).unwrap() {
         let entry = entry.unwrap();
         let number: u32 = entry.file_name().to_str().unwrap().parse().unwrap();
+        let link = std::fs::read_link(format!("/proc/{}/fd/{number}", serving.id()));
+        // Files may have come to it from whoever started the tests; these are its own.
+        let is_its_own = link.is_ok_and(|link| {
+            let link = link.to_string_lossy();
+            link.starts_with("socket:") || link.starts_with("anon_inode:")
+        });
         let Ok(text) = std::fs::read_to_string(entry.path()) else {
             continue;
         };
         let flags = text.lines().find_map(|line| line.strip_prefix("flags:"));
         let flags = u32::from_str_radix(flags.unwrap().trim(), 8).unwrap();
-        if number > 2 {
+        if number > 2 && is_its_own {
             seen += 1;
             assert_ne!(
                 flags & 0o2_000_000,

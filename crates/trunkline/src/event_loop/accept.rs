@@ -38,7 +38,7 @@ pub(super) struct Listener {
 }
 
 /// Where accepted connections go that are not for this loop.
-pub(crate) type Feed = Box<dyn FnMut(Handed)>;
+pub(crate) type Feed = Box<dyn FnMut(Handed) + Send>;
 
 /// A connection on its way from the loop that accepted it to the one that will serve it.
 pub(crate) struct Handed {

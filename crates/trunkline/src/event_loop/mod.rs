@@ -184,6 +184,11 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         &self.handler
     }
 
+    /// The handler, to be changed between two turns. What it is to do to connections waits for its next callback.
+    pub fn handler_mut(&mut self) -> &mut H {
+        &mut self.handler
+    }
+
     /// The network.
     pub fn network(&self) -> &N {
         &self.network
