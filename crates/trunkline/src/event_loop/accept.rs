@@ -448,10 +448,17 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         }
     }
 
+    /// Who comes from now on is refused, and at once: a client that has seen us close its connection may try again before
+    /// the next wait.
     pub(super) fn close_listeners(&mut self) {
+        if self.listeners.is_empty() {
+            return;
+        }
         for listener in self.listeners.drain(..) {
             self.network.close(listener.socket);
         }
+        // What fails here is done with the next wait.
+        let _ = self.network.apply();
     }
 
     pub(super) fn listener_count(&self) -> usize {
