@@ -8,7 +8,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use trunkline_selectors::Slab;
 
@@ -22,17 +22,11 @@ use crate::net::interleaved;
 use crate::network::Reading;
 use crate::options::{Options, Overflow, Stats};
 use crate::timer::Timers;
+use deadlines::Deadlines;
+pub(crate) use timers::Due;
 
-/// What a timer is for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Due {
-    User { id: ConnectionId, token: u64 },
-    Linger(ConnectionId),
-    Connect(ConnectionId),
-    NextAttempt(ConnectionId),
-    RetryAccept,
-    Drain,
-}
+mod deadlines;
+mod timers;
 
 /// How far stopping has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +50,13 @@ pub(crate) struct Core<C> {
     pub(crate) codec: C,
     pub(crate) connections: Slab<Connection>,
     pub(crate) timers: Timers<Due>,
+    /// What the handler calls its timers, by index of the timer.
+    pub(crate) timer_tokens: Vec<u64>,
+    /// What the network's alarm is set to.
+    pub(crate) alarm: Option<Instant>,
+    /// A timer is due before the alarm.
+    pub(crate) alarm_is_late: bool,
+    pub(crate) deadlines: Deadlines,
     pub(crate) spare: Spare,
     /// The connection that goes the usual way, whose output gathers in `cork`; nobody otherwise.
     pub(crate) serving: ConnectionId,
@@ -83,6 +84,10 @@ impl<C> Core<C> {
             codec,
             connections: Slab::new(),
             timers: Timers::new(clock.take()),
+            timer_tokens: Vec::new(),
+            alarm: None,
+            alarm_is_late: false,
+            deadlines: Deadlines::new(&options.deadlines),
             spare: Spare::default(),
             serving: ConnectionId::nobody(),
             cork: Vec::new(),
@@ -134,12 +139,6 @@ impl<C> Core<C> {
         }
     }
 
-    /// A deadline strictly after this turn, so that a timer of zero cannot keep the turn from ending.
-    pub(crate) fn deadline(&mut self, delay: Duration) -> Instant {
-        const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-        self.clock.take() + delay.clamp(Duration::from_nanos(1), FAR)
-    }
-
     pub(crate) fn start_connect(&mut self, addresses: &[SocketAddr]) -> ConnectionId {
         let addresses = interleaved(addresses);
         // Where it leads is known once it is made.
@@ -172,6 +171,7 @@ impl<C> Core<C> {
     pub(crate) fn resume(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(id.0) {
             connection.facts.clear(Facts::PAUSED);
+            connection.frame_goes_on(self.deadlines.now());
             self.touch(id);
         }
     }
@@ -207,10 +207,7 @@ impl<C> Core<C> {
             Phase::Closing | Phase::Lingering | Phase::Aborting => return,
         }
         let deadline = self.deadline(self.options.linger);
-        let timer = self.timers.insert(deadline, Due::Linger(id));
-        if let Some(connection) = self.connections.get_mut(id.0) {
-            connection.timers.push(timer);
-        }
+        self.set_own_timer(id, deadline, Due::Linger(id.0.index()));
         self.touch(id);
     }
 

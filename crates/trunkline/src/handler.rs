@@ -102,6 +102,18 @@ pub enum Cause {
     Overflow,
     /// The linger deadline passed before the peer finished its side.
     LingerExpired,
+    /// No frame came in time, or the handler did not say in time that the handshake is done
+    /// ([`Deadlines::handshake`](crate::Deadlines::handshake)).
+    HandshakeExpired,
+    /// A frame was begun and not finished in time ([`Deadlines::frame`](crate::Deadlines::frame)).
+    FrameExpired,
+    /// No byte came or went for too long ([`Deadlines::idle`](crate::Deadlines::idle)).
+    IdleExpired,
+    /// The peer took nothing of what waits for it for too long
+    /// ([`Deadlines::write_stall`](crate::Deadlines::write_stall)).
+    WriteStalled,
+    /// It has been open for as long as a connection may be ([`Deadlines::lifetime`](crate::Deadlines::lifetime)).
+    LifetimeExpired,
     /// The loop was stopped before this connection was done.
     Stopped,
 }

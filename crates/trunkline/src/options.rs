@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use trunkline_selectors::Mechanism;
 
+mod deadlines;
+
+pub use deadlines::Deadlines;
+
 /// What happens to a message that would take a connection's outgoing queue over its hard limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overflow {
@@ -51,6 +55,8 @@ pub struct Options {
     /// How long one address may leave us waiting before the next one is tried as well, where a connection of ours has
     /// several to choose from.
     pub attempt_delay: Duration,
+    /// How long a connection may take over things.
+    pub deadlines: Deadlines,
     /// Connections accepted per listener and turn.
     pub accept_budget: usize,
     /// Bytes read per connection and turn.
@@ -79,6 +85,7 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(10),
             // As RFC 8305 recommends.
             attempt_delay: Duration::from_millis(250),
+            deadlines: Deadlines::default(),
             accept_budget: 128,
             read_budget_bytes: 256 * 1024,
             frame_budget: 1024,

@@ -8,15 +8,18 @@ use trunkline_selectors::Interest;
 
 use crate::handler::Cause;
 use crate::network::Socket;
-use crate::timer::TimerId;
 
 pub(crate) mod facts;
 pub(crate) mod inbound;
 pub(crate) mod outbound;
+pub(crate) mod own_timers;
+pub(crate) mod watch;
 
 pub(crate) use facts::{Facts, Phase};
 use inbound::Inbound;
 use outbound::Outbound;
+use own_timers::OwnTimers;
+use watch::Watch;
 
 /// Which side began the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +41,8 @@ pub(crate) struct Connection {
     pub(crate) outbound: Outbound,
     pub(crate) inbound: Inbound,
     pub(crate) peer: SocketAddr,
-    pub(crate) timers: Vec<TimerId>,
+    pub(crate) timers: OwnTimers,
+    pub(crate) watch: Watch,
     /// Why it ends, once that is decided; `None` means in order.
     pub(crate) cause: Option<Box<Cause>>,
 }
@@ -53,7 +57,8 @@ impl Connection {
             outbound: Outbound::default(),
             inbound: Inbound::default(),
             peer,
-            timers: Vec::new(),
+            timers: OwnTimers::default(),
+            watch: Watch::default(),
             cause: None,
         }
     }

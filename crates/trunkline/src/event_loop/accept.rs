@@ -147,6 +147,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     /// A connection is there: asks the handler whether it wants it.
     pub(super) fn opened(&mut self, id: ConnectionId) {
         self.core.stats.opened();
+        self.core.opens(id);
         let state = self.handler.open(&mut Io {
             core: &mut self.core,
             id,
@@ -199,7 +200,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     fn retry_accepting_later(&mut self) {
         if self.retry_accept.is_none() {
             let deadline = self.core.deadline(RETRY_ACCEPT);
-            self.retry_accept = Some(self.core.timers.insert(deadline, Due::RetryAccept));
+            self.retry_accept = Some(self.core.set_timer(deadline, Due::RetryAccept));
         }
     }
 

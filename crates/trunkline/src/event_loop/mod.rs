@@ -2,7 +2,7 @@
 //!
 //! The rooms: `usual` (a message with nothing unusual about it), `serve` (input and frames), `settle` (output,
 //! closing, interest), `accept` (new connections from listeners), `connect` (new connections of ours), `stop`
-//! (draining). All work on the same three disjoint things: the handler, the sessions
+//! (draining), `expiry` (deadlines). All work on the same three disjoint things: the handler, the sessions
 //! (sockets, decoders and the user's states) and the core (queues and timers), which alone callbacks see.
 
 use std::collections::VecDeque;
@@ -22,6 +22,7 @@ use crate::timer::TimerId;
 
 mod accept;
 mod connect;
+mod expiry;
 mod serve;
 mod settle;
 mod stop;
@@ -56,6 +57,8 @@ pub struct EventLoop<H: Handler, N: Network = Kernel> {
     races: Races,
     /// Events of tokens below this are connections' that may go the usual way.
     usual_below: u64,
+    /// The alarm rang in this turn.
+    rang: bool,
     /// Connections with more to do than the last turn's budget allowed.
     again: VecDeque<ConnectionId>,
     /// An empty list to swap with the core's, so that looking after the touched allocates nothing.
@@ -85,6 +88,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             addresses: Vec::new(),
             races: Races::default(),
             usual_below: connect::FIRST_ATTEMPT,
+            rang: false,
             again: VecDeque::new(),
             touched: Vec::new(),
             buffer,
@@ -149,15 +153,20 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             if self.core.asked {
                 wait_max = Some(Duration::ZERO);
             }
+            if self.core.alarm_is_late {
+                self.set_alarm();
+            }
         }
         if self.has_ended() {
             self.remote.shut();
             return Ok(false);
         }
-        let timeout = self.timeout(wait_max);
+        if !self.again.is_empty() {
+            wait_max = Some(Duration::ZERO);
+        }
         let woken = self
             .network
-            .wait(timeout)
+            .wait(wait_max)
             .map_err(|error| Error::new(Operation::Wait, None, error))?;
         self.network.renew(&mut self.core.clock);
         self.core.stats.turns += 1;
@@ -172,7 +181,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             self.take_messages();
             self.core.asked = true;
         }
-        if !self.core.timers.is_empty() {
+        if self.rang {
             self.fire_timers();
         }
         if !self.core.touched.is_empty() {
@@ -184,24 +193,13 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         Ok(true)
     }
 
-    fn timeout(&mut self, wait_max: Option<Duration>) -> Option<Duration> {
-        if !self.again.is_empty() {
-            return Some(Duration::ZERO);
-        }
-        if self.core.timers.is_empty() {
-            return wait_max;
-        }
-        self.time_to_next_timer(wait_max)
-    }
-
+    /// Lets the network ring when the first timer is due. As long as no earlier one is set this is not needed again: the
+    /// steady state, with its deadlines far away, reads no clock and gives the wait no time.
     #[inline(never)]
-    fn time_to_next_timer(&mut self, wait_max: Option<Duration>) -> Option<Duration> {
-        let Some(deadline) = self.core.timers.next_deadline() else {
-            return wait_max;
-        };
-        // The turn may have taken its time: the wait begins now, not when the turn began.
-        let until = deadline.saturating_duration_since(self.network.now());
-        Some(wait_max.map_or(until, |wait_max| wait_max.min(until)))
+    fn set_alarm(&mut self) {
+        self.core.alarm_is_late = false;
+        self.core.alarm = self.core.timers.next_deadline();
+        self.network.set_alarm(self.core.alarm);
     }
 
     #[inline(always)]
@@ -213,11 +211,13 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         self.ready(connection_id(event.token), event.readiness);
     }
 
-    /// An event of a listener, or of a socket that is one of several to connect for the same connection; while the loop
+    /// The alarm, an event of a listener, or of a socket that is one of several to connect for the same connection; while the loop
     /// drains, any event, for then no connection is usual.
     #[inline(never)]
     fn dispatch_unusual(&mut self, event: Event) {
-        if let Some(index) = event.token.0.checked_sub(accept::FIRST_LISTENER) {
+        if event.token == Token::ALARM {
+            self.rang = true;
+        } else if let Some(index) = event.token.0.checked_sub(accept::FIRST_LISTENER) {
             self.accept_from(index as usize);
         } else if event.token.0 >= connect::FIRST_ATTEMPT {
             self.attempt_ready(event);
@@ -257,41 +257,55 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     #[inline(never)]
     fn fire_timers(&mut self) {
+        self.rang = false;
         // Timers set from here on are due after `now`, so this ends.
-        while let Some((timer_id, due)) = self.next_due() {
+        while let Some((timer, _, due)) = self.core.timers.expire(self.core.clock.take()) {
             match due {
-                Due::User { id, token } => {
-                    let Some(connection) = self.core.connections.get_mut(id.0) else {
-                        continue;
-                    };
-                    connection.timers.retain(|&other| other != timer_id);
-                    let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
-                        continue;
-                    };
-                    let Some(state) = session.state.as_mut() else {
-                        continue;
-                    };
-                    self.handler.timer(
-                        state,
-                        &mut Io {
-                            core: &mut self.core,
-                            id,
-                        },
-                        token,
-                    );
+                Due::User(index) => self.fire_users(timer, index),
+                Due::Linger(index) => {
+                    self.fire(index, |this, id| {
+                        this.done(id, Cause::LingerExpired, Ending::Reset);
+                    });
                 }
-                Due::Linger(id) => self.done(id, Cause::LingerExpired, Ending::Reset),
-                Due::Connect(id) => self.connect_timed_out(id),
-                Due::NextAttempt(id) => self.next_attempt(id),
+                Due::Connect(index) => self.fire(index, Self::connect_timed_out),
+                Due::NextAttempt(index) => self.fire(index, Self::next_attempt),
                 Due::RetryAccept => self.retry_accepting(),
+                Due::Tick => self.tick(),
+                Due::MoreDeadlines => self.expire_deadlines(),
                 Due::Drain => self.core.kill(),
             }
         }
+        self.set_alarm();
     }
 
-    fn next_due(&mut self) -> Option<(TimerId, Due)> {
-        let (timer, _, due) = self.core.timers.expire(self.core.clock.take())?;
-        Some((timer, due))
+    /// A timer of a connection, which has ended unless the connection is still there.
+    fn fire(&mut self, index: u32, due: impl FnOnce(&mut Self, ConnectionId)) {
+        if let Some(id) = self.core.timers_owner(index) {
+            due(self, id);
+        }
+    }
+
+    /// A timer that the handler has set.
+    fn fire_users(&mut self, timer: TimerId, index: u32) {
+        let Some(id) = self.core.timers_owner(index) else {
+            return;
+        };
+        self.core.own_timer_ended(index);
+        let token = self.core.token_of(timer);
+        let Some(Some(session)) = self.sessions.get_mut(index as usize) else {
+            return;
+        };
+        let Some(state) = session.state.as_mut() else {
+            return;
+        };
+        self.handler.timer(
+            state,
+            &mut Io {
+                core: &mut self.core,
+                id,
+            },
+            token,
+        );
     }
 
     /// Looks after every connection that callbacks have touched, their own turns apart.
@@ -323,8 +337,11 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let Some(mut connection) = self.core.connections.remove(id.0) else {
             return;
         };
-        for timer in connection.timers.drain(..) {
+        for timer in connection.timers.take() {
             self.core.timers.cancel(timer);
+        }
+        if let Some(timer) = connection.watch.timer {
+            self.core.deadlines.cancel(timer);
         }
         let unsent = connection.outbound.clear(&mut self.core.spare) as u64;
         let session = self

@@ -91,6 +91,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         };
         let emptied = took_all(connection, count, self.buffer.len());
         self.core.stats.bytes_in += count as u64;
+        connection.watch.active = self.core.deadlines.now();
         if !connection.inbound.is_empty() {
             connection.inbound.extend(&self.buffer[..count]);
             connection.set_unexamined(true);
@@ -100,6 +101,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let input = &self.buffer[..count];
         let (used, halt) = hand_over_here(handler, core, session, id, input, &mut left.frames);
         let frames_wait = halt == Halt::Stopped;
+        self.end_short_handshake(id, used > 0);
         self.keep_the_rest(id, used..count, halt);
         (frames_wait || !emptied) && left.take(count)
     }
@@ -173,6 +175,19 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                 connection.inbound.extend(&self.buffer[rest]);
             }
             connection.set_unexamined(halt == Halt::Stopped);
+            connection.watch.frame = self.core.deadlines.now();
+        }
+    }
+
+    /// The first whole frame ends the handshake, unless the handler wants more of them.
+    #[inline]
+    fn end_short_handshake(&mut self, id: ConnectionId, frame_came: bool) {
+        if let Some(connection) = self.core.connections.get_mut(id.0)
+            && connection.facts.any(Facts::HANDSHAKING)
+            && !connection.facts.any(Facts::LONG_HANDSHAKE)
+            && frame_came
+        {
+            connection.facts.clear(Facts::HANDSHAKING);
         }
     }
 
@@ -198,7 +213,12 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         if let Some(connection) = self.core.connections.get_mut(id.0) {
             connection.inbound = inbound;
             connection.set_unexamined(halt == Halt::Stopped);
+            if consumed > 0 {
+                // What waits now is the beginning of another frame.
+                connection.watch.frame = self.core.deadlines.now();
+            }
         }
+        self.end_short_handshake(id, consumed > 0);
     }
 
     /// The peer sends no more: hands over the last frame if the rest is one, then tells the handler.

@@ -6,6 +6,7 @@ use trunkline_selectors::Interest;
 
 use super::{Ending, EventLoop};
 use crate::connection::outbound::Spare;
+use crate::connection::watch::Tick;
 use crate::connection::{Connection, Facts, Phase};
 use crate::core::Stopping;
 use crate::handler::{Cause, Handler};
@@ -29,20 +30,42 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         connection.facts.clear(Facts::TOUCHED);
         if connection.is_to_be_written() {
             let (network, stats) = (&mut self.network, &mut self.core.stats);
-            if let Err(error) = flush(network, connection, stats, &mut self.core.spare) {
+            let now = self.core.deadlines.now();
+            if let Err(error) = flush(network, connection, stats, &mut self.core.spare, now) {
                 self.failed(id, Operation::Send, error);
                 return;
             }
         }
         let holds_bytes = connection.holds_bytes();
-        connection.facts.put(Facts::HOLDS_BYTES, holds_bytes);
+        if holds_bytes {
+            return self.settle_with_bytes(id);
+        }
+        connection
+            .facts
+            .clear(Facts::HOLDS_BYTES.with(Facts::OUTPUT_WAITS));
         // The usual case, seen at a glance: all is read and written, and nothing was asked.
+        let at_rest = connection.facts.at_rest() && self.core.stopping == Stopping::No;
+        if !at_rest {
+            self.settle_the_rest(id);
+        }
+    }
+
+    /// The same for a connection in which bytes wait: a deadline for them runs.
+    #[inline(never)]
+    fn settle_with_bytes(&mut self, id: ConnectionId) {
+        let now = self.core.deadlines.now();
+        let Some(connection) = self.core.connections.get_mut(id.0) else {
+            return;
+        };
+        connection.facts.set(Facts::HOLDS_BYTES);
+        connection.note_output(now);
         let at_rest = connection.facts.at_rest()
             && connection.outbound.is_empty()
             && self.core.stopping == Stopping::No;
         if !at_rest {
             self.settle_the_rest(id);
         }
+        self.core.keep_deadlines(id);
     }
 
     fn settle_the_rest(&mut self, id: ConnectionId) {
@@ -78,6 +101,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             return;
         }
         connection.fall_to_low();
+        connection.frame_goes_on(self.core.deadlines.now());
         if connection.facts.phase() != Phase::Open {
             return;
         }
@@ -166,26 +190,30 @@ fn flush<N: Network>(
     connection: &mut Connection,
     stats: &mut Stats,
     spare: &mut Spare,
+    now: Tick,
 ) -> io::Result<()> {
     while !connection.outbound.is_empty() {
         let outcome = write(network, connection);
-        if !wrote(connection, outcome, stats, spare)? {
+        if !wrote(connection, outcome, stats, spare, now)? {
             break;
         }
     }
     Ok(())
 }
 
-/// Notes the outcome of a write. `false` when the socket is full.
+/// Notes the outcome of a write, in this tick. `false` when the socket is full.
 pub(super) fn wrote(
     connection: &mut Connection,
     outcome: io::Result<usize>,
     stats: &mut Stats,
     spare: &mut Spare,
+    now: Tick,
 ) -> io::Result<bool> {
     match outcome {
         Ok(written) => {
             stats.bytes_out += written as u64;
+            connection.watch.active = now;
+            connection.watch.write = now;
             let taken = if planted(Mutant::ShortWriteIgnored) {
                 connection.outbound.bytes()
             } else {

@@ -25,7 +25,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             Wish::Stop => self.core.stop(),
             Wish::Kill => self.core.kill(),
         }
-        self.core.asked = !self.core.to_connect.is_empty() || !self.core.touched.is_empty();
+        self.core.asked = !self.core.to_connect.is_empty()
+            || !self.core.touched.is_empty()
+            || self.core.alarm_is_late;
         if self.core.close_listeners {
             self.core.close_listeners = false;
             self.close_listeners();
@@ -52,7 +54,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             id: ConnectionId::nobody(),
         });
         let deadline = self.core.deadline(self.core.options.drain);
-        self.core.timers.insert(deadline, Due::Drain);
+        self.core.set_timer(deadline, Due::Drain);
         for id in self.all_connections() {
             if let Some(connection) = self.core.connections.get_mut(id.0)
                 && connection.facts.phase() != Phase::Connecting

@@ -11,6 +11,7 @@
 //!   the engine never calls `set_interest` on a stream. Listeners are always level-triggered.
 //! - With edge triggers a read that fills less than its buffer has emptied the socket, unless the event also
 //!   said priority, read-closed, write-closed or error; what comes later makes a new event.
+//! - The alarm ([`Network::set_alarm`]) is an event like any other, of [`Token::ALARM`], and comes in a batch with others.
 //! - Readiness may be spurious: `read`, `write` and `accept` may still say "would block".
 
 use std::io::{self, IoSlice};
@@ -26,6 +27,11 @@ pub use trunkline_selectors::{Interest, Readiness, Trigger};
 /// What the engine knows a socket by in an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Token(pub u64);
+
+impl Token {
+    /// The alarm's own, of no socket.
+    pub const ALARM: Token = Token(u64::MAX);
+}
 
 /// Names an open socket of a network. What the number means is the network's own business.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -127,7 +133,11 @@ pub trait Network {
     fn hold_reserve(&mut self) -> io::Result<()>;
     /// Gives the reserve back, so that one `accept` can succeed.
     fn release_reserve(&mut self);
-    /// Waits until a socket is ready, `timeout` has passed (`None`: for ever) or a [`Wake`] was called.
+    /// From `deadline` on each wait ends at once and reports [`Token::ALARM`], until the alarm is set anew. `None`: no
+    /// alarm. It is never early, and kept from wait to wait, so that a loop whose next deadline stays where it is does
+    /// nothing for it.
+    fn set_alarm(&mut self, deadline: Option<Instant>);
+    /// Waits until a socket is ready, `timeout` has passed (`None`: for ever), the alarm rings or a [`Wake`] was called.
     /// Says whether a wake came.
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool>;
     /// The next event of the last wait.
