@@ -17,6 +17,14 @@ mod ending;
 mod failure;
 mod framing;
 mod mechanism;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "`load` and `compare` draw with it"
+)]
+mod picture;
+#[allow(dead_code, reason = "`load` and `compare` print with it")]
+mod quantity;
 mod serve;
 mod services;
 mod suggest;

@@ -1,61 +1,66 @@
 //! One suite for the engine, run on every mechanism of the kernel and on the simulated network.
 
-#[path = "suite/cases.rs"]
-mod cases;
+#[path = "suite/accept.rs"]
+mod accept;
+#[path = "suite/close.rs"]
+mod close;
+#[path = "suite/connect.rs"]
+mod connect;
+#[path = "suite/data.rs"]
+mod data;
 #[path = "suite/every_operation.rs"]
 mod every_operation;
+#[path = "suite/flow.rs"]
+mod flow;
 #[path = "suite/pair.rs"]
 mod pair;
 #[path = "suite/stopping.rs"]
 mod stopping;
+#[path = "suite/waking.rs"]
+mod waking;
 
 macro_rules! suite {
     ($($name:ident $(if $works:expr)? => $network:expr, $apart:expr;)*) => { $(
         mod $name {
+            // Both ends in one loop.
             suite!(@cases ($($works)?) $network;
-                echo_in_order
-                echo_over_many_connections
-                e7_smallest_budgets_still_deliver_everything
-                e1_half_close_is_an_event_and_not_a_close
-                a5_close_loses_nothing_that_was_queued
-                a6_close_ends_within_the_linger_deadline
-                a3_a_peer_that_never_reads_costs_bounded_memory
-                overflow_can_close_the_slow_one
-                own_output_above_high_pauses_own_input
-                drained_is_told_once_the_queue_is_low
-                pause_holds_frames_back_until_resume
-                abort_resets_the_peer
-                timers_fire_in_order_never_early_and_die_with_their_connection
-                broadcast_reaches_everybody
-                r1_an_id_never_names_a_later_connection
-                connect_refused_is_told_apart
-                close_before_it_is_made_follows_what_was_queued
-                w1_messages_of_other_threads_all_arrive
+                connect::connect_refused_is_told_apart
+                connect::close_before_it_is_made_follows_what_was_queued
+                connect::r1_an_id_never_names_a_later_connection
+
+                data::echo_in_order
+                data::echo_over_many_connections
+                data::e7_smallest_budgets_still_deliver_everything
+                data::broadcast_reaches_everybody
+
+                flow::a3_a_peer_that_never_reads_costs_bounded_memory
+                flow::overflow_can_close_the_slow_one
+                flow::own_output_above_high_pauses_own_input
+                flow::drained_is_told_once_the_queue_is_low
+                flow::pause_holds_frames_back_until_resume
+
+                close::e1_half_close_is_an_event_and_not_a_close
+                close::a5_close_loses_nothing_that_was_queued
+                close::a6_close_ends_within_the_linger_deadline
+                close::abort_resets_the_peer
+
+                waking::timers_fire_in_order_never_early_and_die_with_their_connection
+                waking::w1_messages_of_other_threads_all_arrive
+
+                stopping::w2_stop_before_run_is_not_forgotten
             );
 
-            #[test]
-            fn a2_resets_in_the_backlog_end_nothing() {
-                suite!(@skip_unless $($works)?);
-                crate::cases::a2_resets_in_the_backlog_end_nothing($apart);
-            }
+            // Each end in a loop of its own.
+            suite!(@cases ($($works)?) $apart;
+                accept::a2_resets_in_the_backlog_end_nothing
 
-            #[test]
-            fn w2_stop_before_run_is_not_forgotten() {
-                suite!(@skip_unless $($works)?);
-                crate::stopping::w2_stop_before_run_is_not_forgotten($network);
-            }
+                stopping::a7_drain_answers_every_request_it_took
+            );
 
-            #[test]
-            fn a7_drain_answers_every_request_it_took() {
-                suite!(@skip_unless $($works)?);
-                crate::stopping::a7_drain_answers_every_request_it_took($apart);
-            }
-
-            #[test]
-            fn a11_every_operation_from_every_callback() {
-                suite!(@skip_unless $($works)?);
-                crate::every_operation::a11_every_operation_from_every_callback(|| $network);
-            }
+            // As many networks as wanted.
+            suite!(@cases ($($works)?) || $network;
+                every_operation::a11_every_operation_from_every_callback
+            );
         }
     )* };
     (@skip_unless) => {};
@@ -67,11 +72,11 @@ macro_rules! suite {
     (@skip_unless_in ($($works:expr)?)) => {
         suite!(@skip_unless $($works)?);
     };
-    (@cases $works:tt $network:expr; $($case:ident)*) => { $(
+    (@cases $works:tt $network:expr; $($subject:ident :: $case:ident)*) => { $(
         #[test]
         fn $case() {
             suite!(@skip_unless_in $works);
-            crate::cases::$case($network);
+            crate::$subject::$case($network);
         }
     )* };
 }

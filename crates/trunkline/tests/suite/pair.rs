@@ -1,8 +1,10 @@
 //! Both ends of a conversation in one loop: the handler plays the server on accepted connections and the client
 //! on its own. So the same case runs on every network, the simulated one included, with no thread and no sleep.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use trunkline::network::Network;
@@ -10,6 +12,9 @@ use trunkline::{
     Cause, Closed, ConnectionId, Error, EventLoop, Flow, Frame, Handler, Io, Lines, Options, Role,
     Stats,
 };
+
+pub(crate) const SERVER: Option<Role> = Some(Role::Accepted);
+pub(crate) const CLIENT: Option<Role> = Some(Role::Connected);
 
 /// What the loop told the handler.
 pub(crate) enum Happening<'a> {
@@ -190,4 +195,13 @@ fn check_lives(pair: &Pair) {
 
 pub(crate) fn is_finished(closed: &Closed) -> bool {
     matches!(closed.cause, Cause::Finished) && closed.unsent == 0
+}
+
+pub(crate) fn counter() -> Rc<Cell<usize>> {
+    Rc::new(Cell::new(0))
+}
+
+pub(crate) fn bump(counter: &Cell<usize>) -> usize {
+    counter.set(counter.get() + 1);
+    counter.get()
 }

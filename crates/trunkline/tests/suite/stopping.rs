@@ -5,8 +5,10 @@ use std::rc::Rc;
 use trunkline::network::Network;
 use trunkline::{EventLoop, Flow, Io, Options, Role};
 
-use super::cases::{CLIENT, SERVER, bump, counter};
-use super::pair::{Apart, Happening, Pair, converse, converse_apart, finish, options};
+use super::pair::{
+    Apart, CLIENT, Happening, Pair, SERVER, bump, converse, converse_apart, counter, finish,
+    options,
+};
 
 pub(crate) fn a7_drain_answers_what_was_asked<N: Network>(network: N) {
     const CLIENTS: usize = 10;
