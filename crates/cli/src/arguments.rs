@@ -6,6 +6,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::failure::Failure;
+use crate::serve::DeadlineArguments;
 use crate::units::{count, size};
 
 /// Many connections on one thread: servers and clients over select, poll, epoll and `io_uring`.
@@ -86,6 +87,9 @@ pub(crate) struct ServeArguments {
     /// backslashreplace, or (for characters) xmlcharrefreplace.
     #[arg(long, value_name = "POLICY")]
     pub(crate) errors: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) deadlines: DeadlineArguments,
 
     /// Say on standard error when a connection opens and how it ends.
     #[arg(short, long)]

@@ -13,6 +13,20 @@ use crate::Outcome;
 /// Starting and draining take longer under an instrument, but not this long.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// Everything that a server may be asked to watch: what a message costs must not depend on it.
+const ALL_DEADLINES: [&str; 10] = [
+    "--handshake-timeout",
+    "1m",
+    "--frame-timeout",
+    "1m",
+    "--idle-timeout",
+    "5m",
+    "--write-stall-timeout",
+    "1m",
+    "--lifetime",
+    "1d",
+];
+
 /// The running server. Dropped, it is killed.
 pub(crate) struct Served {
     child: Child,
@@ -25,6 +39,7 @@ impl Served {
     /// Starts `command` (the program, or the program under an instrument) and waits until it listens.
     pub(crate) fn start(mut command: Command) -> Result<Self, String> {
         command.args(["serve", "echo", "127.0.0.1:0", "--mechanism", "epoll"]);
+        command.args(ALL_DEADLINES);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())

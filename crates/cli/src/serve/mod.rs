@@ -20,9 +20,11 @@ use crate::framing::Framing;
 use crate::mechanism;
 use crate::services::{Ack, Discard, Echo, Greet, Log, Rooms, Service};
 
+mod deadlines;
 mod plan;
 mod signals;
 
+pub(crate) use deadlines::DeadlineArguments;
 use plan::Plan;
 use signals::StopSignals;
 
@@ -35,6 +37,7 @@ struct Settings {
     frame_limit: usize,
     edge: Edge,
     max_connections: Option<usize>,
+    deadlines: DeadlineArguments,
     verbose: bool,
 }
 
@@ -63,6 +66,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
         frame_limit: arguments.frame_limit,
         edge: Edge::named(arguments.encoding.as_deref(), arguments.errors.as_deref())?,
         max_connections: arguments.max_connections,
+        deadlines: arguments.deadlines.clone(),
         verbose: arguments.verbose,
     };
     let plans = plan::plan(&arguments.words)?;
@@ -227,6 +231,7 @@ fn start<H: Handler>(handler: H, plan: &Plan, settings: &Settings) -> Result<Eve
     if let Some(connections) = settings.max_connections {
         server = server.max_connections(connections);
     }
+    server = settings.deadlines.apply(server);
     if plan.service == Service::Rooms {
         // A member who does not read would miss lines without knowing it: better to cut him off.
         server = server.overflow(Overflow::Close);
