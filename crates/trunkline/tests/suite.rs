@@ -2,6 +2,11 @@
 
 #[path = "suite/accept.rs"]
 mod accept;
+#[cfg(target_os = "linux")]
+#[path = "suite/bad_road.rs"]
+mod bad_road;
+#[path = "suite/bytes.rs"]
+mod bytes;
 #[path = "suite/close.rs"]
 mod close;
 #[path = "suite/connect.rs"]
@@ -14,8 +19,13 @@ mod deadlines;
 mod every_operation;
 #[path = "suite/flow.rs"]
 mod flow;
+#[cfg(target_os = "linux")]
+#[path = "suite/namespaces.rs"]
+mod namespaces;
 #[path = "suite/pair.rs"]
 mod pair;
+#[path = "suite/scripted.rs"]
+mod scripted;
 #[path = "suite/stopping.rs"]
 mod stopping;
 #[path = "suite/waking.rs"]
@@ -29,6 +39,7 @@ macro_rules! suite {
                 connect::connect_refused_is_told_apart
                 connect::close_before_it_is_made_follows_what_was_queued
                 connect::r1_an_id_never_names_a_later_connection
+                connect::s14_connect_close_race
 
                 data::echo_in_order
                 data::echo_over_many_connections
@@ -59,6 +70,8 @@ macro_rules! suite {
 
                 waking::timers_fire_in_order_never_early_and_die_with_their_connection
                 waking::w1_messages_of_other_threads_all_arrive
+                waking::s40_wake_in_callback
+                waking::s42_timer_reentrancy
 
                 stopping::w2_stop_before_run_is_not_forgotten
             );
@@ -66,6 +79,17 @@ macro_rules! suite {
             // Each end in a loop of its own.
             suite!(@cases ($($works)?) $apart;
                 accept::a2_resets_in_the_backlog_end_nothing
+                accept::s05_backlog_overflow
+                accept::s06_accept_storm
+                accept::s31_fd_reuse_same_batch
+
+                bytes::s15_short_write_4mb
+                bytes::s17_slow_writer_1bps
+                bytes::s19_one_byte_frames
+                bytes::s20_pipelined_burst
+                bytes::s23_both_full_is_no_deadlock
+                bytes::s26_half_close_echo
+                bytes::s28_rst_mid_write
 
                 stopping::a7_drain_answers_every_request_it_took
             );
@@ -175,5 +199,53 @@ mod drain {
         a7_drain_answers_what_was_asked_io_uring if crate::io_uring_works_here() => IoUring;
         a7_drain_answers_what_was_asked_poll => Poll;
         a7_drain_answers_what_was_asked_select => Select;
+    }
+}
+
+/// On the kernel alone, in a network namespace.
+#[cfg(target_os = "linux")]
+mod namespace {
+    macro_rules! namespace {
+        ($($name:ident $(if $works:expr)? => $mechanism:ident;)*) => { $(
+            mod $name {
+                namespace!(@cases $name $mechanism ($($works)?);
+                    s11_blackhole_timeout
+                    s12_ephemeral_exhausted
+                    s13_self_connect
+                    s18_zero_window
+                    s33_fin_wait_vanish
+                );
+
+                #[test]
+                fn s24_loss_reorder_dup() {
+                    namespace!(@skip_unless ($($works)?));
+                    let path = concat!("namespace::", stringify!($name), "::s24_loss_reorder_dup");
+                    crate::bad_road::s24_loss_reorder_dup(path, trunkline::Mechanism::$mechanism);
+                }
+            }
+        )* };
+        (@cases $name:ident $mechanism:ident $works:tt; $($case:ident)*) => { $(
+            #[test]
+            fn $case() {
+                namespace!(@skip_unless $works);
+                let path = concat!("namespace::", stringify!($name), "::", stringify!($case));
+                crate::namespaces::inside(path, || {
+                    crate::namespaces::$case(trunkline::Mechanism::$mechanism);
+                });
+            }
+        )* };
+        (@skip_unless ()) => {};
+        (@skip_unless ($works:expr)) => {
+            if !$works {
+                return;
+            }
+        };
+    }
+
+    namespace! {
+        epoll => Epoll;
+        io_uring if crate::io_uring_works_here() => IoUring;
+        poll => Poll;
+        select => Select;
     }
 }

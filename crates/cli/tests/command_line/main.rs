@@ -6,6 +6,7 @@ mod connecting;
 mod encoding;
 mod exhaustion;
 mod framing;
+mod injected;
 mod services;
 mod stopping;
 mod support;

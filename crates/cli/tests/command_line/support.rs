@@ -73,6 +73,7 @@ pub(crate) struct Serving {
     child: Child,
     lines: Receiver<String>,
     addresses: Vec<SocketAddr>,
+    first_line: String,
 }
 
 impl Serving {
@@ -91,9 +92,13 @@ impl Serving {
             child,
             lines,
             addresses: Vec::new(),
+            first_line: String::new(),
         };
         for _ in 0..address_count {
             let line = serving.line();
+            if serving.first_line.is_empty() {
+                serving.first_line.clone_from(&line);
+            }
             let address = line
                 .split(" listening on ")
                 .nth(1)
@@ -110,6 +115,11 @@ impl Serving {
         self.addresses[index]
     }
 
+    /// What it said when it listened, on the first of its addresses.
+    pub(crate) fn first_line(&self) -> &str {
+        &self.first_line
+    }
+
     /// The next line on standard error.
     pub(crate) fn line(&self) -> String {
         self.lines
@@ -121,9 +131,24 @@ impl Serving {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// The process that serves: under an instrument it is the instrument's child.
+    fn server(&self) -> u32 {
+        let id = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+        let children = children.unwrap_or_default();
+        let child = children.split_whitespace().next();
+        child.and_then(|child| child.parse().ok()).unwrap_or(id)
+    }
+
+    /// Signals the server under its instrument.
+    pub(crate) fn signal_under_instrument(&self, signal: Signal) {
+        let server = Pid::from_raw(self.server().try_into().unwrap()).unwrap();
+        kill_process(server, signal).unwrap();
+    }
+
     /// The processor time it has used, in the kernel's ticks.
     pub(crate) fn cpu_ticks(&self) -> u64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.server())).unwrap();
         // proc(5): the name, in parentheses, is the second field; utime and stime are the 14th and 15th.
         let (_, fields) = stat.rsplit_once(") ").unwrap();
         let times = fields.split(' ').skip(11).take(2);
@@ -144,8 +169,13 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if matches!(self.child.try_wait(), Ok(None)) {
+            // An instrument that is killed lets go of the server, so the server goes first.
+            let server = i32::try_from(self.server()).ok().and_then(Pid::from_raw);
+            let _ = server.map(|server| kill_process(server, Signal::KILL));
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
     }
 }
 

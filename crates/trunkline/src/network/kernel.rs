@@ -160,6 +160,11 @@ impl Network for Kernel {
         sockopt::socket_error(socket)??;
         // "Writable" alone does not mean connected; having a peer does.
         match rustix::net::getpeername(socket) {
+            // A port without a listener, which the system then chose for our own end: TCP connects the socket with itself
+            // (RFC 9293, simultaneous open). Nobody listens there, all the same.
+            Ok(peer) if peer.is_some() && peer == Some(rustix::net::getsockname(socket)?) => {
+                Err(io::ErrorKind::ConnectionRefused.into())
+            }
             Ok(peer) => Ok(peer.is_some()),
             Err(Errno::NOTCONN) => Ok(false),
             Err(error) => Err(error.into()),

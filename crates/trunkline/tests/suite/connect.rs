@@ -2,9 +2,10 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use trunkline::network::Network;
-use trunkline::{ErrorKind, EventLoop, Flow, Role, Sent};
+use trunkline::{ErrorKind, EventLoop, Flow, Io, Role, Sent};
 
 use super::pair::{
     CLIENT, Happening, Pair, SERVER, bump, converse, counter, finish, is_finished, options,
@@ -86,4 +87,66 @@ pub(crate) fn r1_an_id_never_names_a_later_connection<N: Network>(network: N) {
         Flow::Continue
     });
     assert_eq!(checked.get(), 1);
+}
+
+/// Connections that are given up at every moment of their making: each ends exactly once, one way or the other.
+pub(crate) fn s14_connect_close_race<N: Network>(network: N) {
+    const CLIENTS: usize = 60;
+    let ends = counter();
+    let seen = Rc::clone(&ends);
+    let mut begun = Vec::new();
+    let play = move |role: Option<Role>, io: &mut Io<'_, Pair>, happening: Happening<'_>| {
+        let ended = match (role, &happening) {
+            (CLIENT, Happening::Open) if begun.is_empty() => {
+                let address = io.peer().unwrap();
+                begun.extend((0..CLIENTS).map(|_| io.connect(address)));
+                for (number, &id) in begun.iter().enumerate() {
+                    match number % 6 {
+                        0 => io.close_connection(id),
+                        1 => io.abort_connection(id),
+                        _ => {}
+                    }
+                }
+                // At once, but in a later turn: by then the sockets are there.
+                io.after(Duration::ZERO, 0);
+                false
+            }
+            (CLIENT, Happening::Timer(_)) => {
+                for (number, &id) in begun.iter().enumerate() {
+                    match number % 6 {
+                        2 => io.close_connection(id),
+                        3 => io.abort_connection(id),
+                        _ => {}
+                    }
+                }
+                io.close();
+                false
+            }
+            (CLIENT, Happening::Open) => {
+                let number = begun.iter().position(|&id| id == io.id()).unwrap();
+                match number % 6 {
+                    4 => io.close(),
+                    5 => io.abort(),
+                    _ => {}
+                }
+                false
+            }
+            (SERVER, Happening::End) => {
+                io.close();
+                false
+            }
+            (CLIENT, Happening::Closed(_)) | (None, Happening::ConnectFailed(_)) => true,
+            _ => false,
+        };
+        // The one that began it all ends too.
+        if ended && bump(&seen) == CLIENTS + 1 {
+            io.stop();
+        }
+        Flow::Continue
+    };
+    let stats = converse(network, options(), 1, play);
+    assert_eq!(ends.get(), CLIENTS + 1);
+    let made_or_not = stats.connected + stats.connect_failed;
+    assert_eq!(made_or_not as usize, CLIENTS + 1, "{stats:?}");
+    assert_eq!(stats.open, 0);
 }

@@ -215,7 +215,7 @@ pub(crate) fn finish<N: Network>(mut pair: EventLoop<Pair, N>) -> Stats {
     pair.stats()
 }
 
-fn check_lives(pair: &Pair) {
+pub(crate) fn check_lives(pair: &Pair) {
     for (id, life) in &pair.lives {
         assert_eq!(*life, (1, 1), "connection {id}: (opened, closed)");
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use trunkline::network::Network;
 use trunkline::{EventLoop, Flow, Options, Role};
 
-use super::pair::{CLIENT, Happening, Pair, SERVER, converse, finish, options};
+use super::pair::{CLIENT, Happening, Pair, SERVER, bump, converse, counter, finish, options};
 
 pub(crate) fn timers_fire_in_order_never_early_and_die_with_their_connection<N: Network>(
     network: N,
@@ -78,4 +78,72 @@ pub(crate) fn w1_messages_of_other_threads_all_arrive<N: Network>(network: N) {
         finish(pair);
     });
     assert_eq!(sum.get(), 4 * u64::from(EACH) * u64::from(EACH + 1) / 2);
+}
+
+/// A timer of no time at all that sets itself again: it comes once a turn, and what arrives is served meanwhile.
+pub(crate) fn s42_timer_reentrancy<N: Network>(network: N) {
+    const LINES: usize = 50;
+    let fired = counter();
+    let seen = Rc::clone(&fired);
+    let (mut turn, mut answers) = (0, 0);
+    let stats = converse(network, options(), 1, move |role, io, happening| {
+        match (role, happening) {
+            (SERVER, Happening::Open) => {
+                io.stop_listening();
+                io.after(Duration::ZERO, 0);
+            }
+            (SERVER, Happening::Timer(_)) => {
+                assert_ne!(turn, io.stats().turns, "twice in one turn");
+                turn = io.stats().turns;
+                bump(&seen);
+                io.after(Duration::ZERO, 0);
+            }
+            (SERVER, Happening::Frame(frame)) => drop(io.send(frame)),
+            (CLIENT, Happening::Open) => drop(io.send(b"ping")),
+            (CLIENT, Happening::Frame(_)) => {
+                answers += 1;
+                if answers == LINES {
+                    io.close();
+                } else {
+                    let _ = io.send(b"ping");
+                }
+            }
+            (_, Happening::End) => io.close(),
+            _ => {}
+        }
+        Flow::Continue
+    });
+    assert_eq!(stats.frames_in as usize, 2 * LINES);
+    assert!(fired.get() > 0);
+}
+
+/// A message posted to the own loop from inside a callback, when the loop is anything but asleep, comes in a later turn,
+/// which does not wait.
+pub(crate) fn s40_wake_in_callback<N: Network>(network: N) {
+    const ROUNDS: u32 = 100;
+    let told = counter();
+    let seen = Rc::clone(&told);
+    let remote = Rc::new(RefCell::new(None::<trunkline::Remote<u32>>));
+    let own = Rc::clone(&remote);
+    let play =
+        move |_: Option<Role>, io: &mut trunkline::Io<'_, Pair>, happening: Happening<'_>| {
+            if let Happening::Message(round) = happening {
+                bump(&seen);
+                if round == ROUNDS {
+                    io.stop();
+                } else {
+                    own.borrow().as_ref().unwrap().post(round + 1).unwrap();
+                }
+            }
+            Flow::Continue
+        };
+    let pair = EventLoop::over(network, Pair::new(play), Options::default());
+    // Before the first wait.
+    pair.remote().post(1).unwrap();
+    *remote.borrow_mut() = Some(pair.remote());
+    let began = std::time::Instant::now();
+    finish(pair);
+    assert_eq!(told.get(), ROUNDS as usize);
+    // A turn here waits a second for news, unless a wake has been noted.
+    assert!(began.elapsed() < Duration::from_secs(u64::from(ROUNDS) / 2));
 }
