@@ -6,7 +6,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::failure::Failure;
-use crate::serve::DeadlineArguments;
+use crate::serve::{DeadlineArguments, RateArguments};
 use crate::units::{count, size};
 
 /// Many connections on one thread: servers and clients over select, poll, epoll and `io_uring`.
@@ -90,6 +90,9 @@ pub(crate) struct ServeArguments {
 
     #[command(flatten)]
     pub(crate) deadlines: DeadlineArguments,
+
+    #[command(flatten)]
+    pub(crate) rates: RateArguments,
 
     /// Say on standard error when a connection opens and how it ends.
     #[arg(short, long)]

@@ -17,6 +17,7 @@ pub(crate) fn describe(cause: &Cause) -> String {
         Cause::FrameExpired => "closed because it did not finish a message in time".to_owned(),
         Cause::IdleExpired => "closed because it was idle for too long".to_owned(),
         Cause::WriteStalled => "reset because it took nothing of what waited for it".to_owned(),
+        Cause::TooSlow => "reset because it was slower than it may be".to_owned(),
         Cause::LifetimeExpired => "closed because it was open as long as it may be".to_owned(),
         Cause::Stopped => "reset because this side stopped".to_owned(),
         other => format!("ended: {other:?}"),

@@ -32,6 +32,8 @@ macro_rules! settings {
                 "How long one address of a name may leave us waiting before the next one is tried as well.");
             crate::builder::setting!(deadlines: crate::options::Deadlines, deadlines,
                 "How long a connection may take over things.");
+            crate::builder::setting!(rates: crate::options::Rates, rates,
+                "How fast bytes may come and go on a connection, and how slowly.");
             crate::builder::deadline!(handshake_timeout, handshake,
                 "From `open` to the first whole frame ([`Deadlines::handshake`](crate::Deadlines::handshake)).");
             crate::builder::deadline!(frame_timeout, frame,

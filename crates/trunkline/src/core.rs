@@ -23,9 +23,11 @@ use crate::network::Reading;
 use crate::options::{Options, Overflow, Stats};
 use crate::timer::Timers;
 use deadlines::Deadlines;
+use meters::Meters;
 pub(crate) use timers::Due;
 
 mod deadlines;
+pub(crate) mod meters;
 mod timers;
 
 /// How far stopping has come.
@@ -57,6 +59,7 @@ pub(crate) struct Core<C> {
     /// A timer is due before the alarm.
     pub(crate) alarm_is_late: bool,
     pub(crate) deadlines: Deadlines,
+    pub(crate) meters: Meters,
     pub(crate) spare: Spare,
     /// The connection that goes the usual way, whose output gathers in `cork`; nobody otherwise.
     pub(crate) serving: ConnectionId,
@@ -80,6 +83,7 @@ pub(crate) struct Core<C> {
 
 impl<C> Core<C> {
     pub(crate) fn new(codec: C, options: Options, mut clock: Reading) -> Self {
+        let deadlines = Deadlines::new(&options);
         Self {
             codec,
             connections: Slab::new(),
@@ -87,7 +91,8 @@ impl<C> Core<C> {
             timer_tokens: Vec::new(),
             alarm: None,
             alarm_is_late: false,
-            deadlines: Deadlines::new(&options.deadlines),
+            meters: Meters::new(&options.rates, &deadlines.rules),
+            deadlines,
             spare: Spare::default(),
             serving: ConnectionId::nobody(),
             cork: Vec::new(),

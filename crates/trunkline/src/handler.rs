@@ -112,6 +112,9 @@ pub enum Cause {
     /// The peer took nothing of what waits for it for too long
     /// ([`Deadlines::write_stall`](crate::Deadlines::write_stall)).
     WriteStalled,
+    /// The peer sent, or took, fewer bytes than it must
+    /// ([`Rates::least_bytes_per_second`](crate::Rates::least_bytes_per_second)).
+    TooSlow,
     /// It has been open for as long as a connection may be ([`Deadlines::lifetime`](crate::Deadlines::lifetime)).
     LifetimeExpired,
     /// The loop was stopped before this connection was done.

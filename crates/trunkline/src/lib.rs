@@ -35,7 +35,7 @@ pub use event_loop::EventLoop;
 pub use handler::{Cause, Closed, Flow, Frame, Handler, Message};
 pub use io::{ConnectionId, Io, Sent};
 pub use net::{Error, ErrorKind, Operation, resolve};
-pub use options::{Deadlines, Options, Overflow, Stats, WhenFull};
+pub use options::{Deadlines, Options, Overflow, Rates, Stats, WhenFull};
 pub use queue::{Full, Queue, WhenOver};
 pub use remote::Remote;
 pub use server::Server;

@@ -5,8 +5,10 @@ use std::time::Duration;
 use trunkline_selectors::Mechanism;
 
 mod deadlines;
+mod rates;
 
 pub use deadlines::Deadlines;
+pub use rates::Rates;
 
 /// What happens to a message that would take a connection's outgoing queue over its hard limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +59,8 @@ pub struct Options {
     pub attempt_delay: Duration,
     /// How long a connection may take over things.
     pub deadlines: Deadlines,
+    /// How fast bytes may come and go, and how slowly.
+    pub rates: Rates,
     /// Connections accepted per listener and turn.
     pub accept_budget: usize,
     /// Bytes read per connection and turn.
@@ -86,6 +90,7 @@ impl Default for Options {
             // As RFC 8305 recommends.
             attempt_delay: Duration::from_millis(250),
             deadlines: Deadlines::default(),
+            rates: Rates::default(),
             accept_budget: 128,
             read_budget_bytes: 256 * 1024,
             frame_budget: 1024,

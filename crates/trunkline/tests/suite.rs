@@ -24,6 +24,8 @@ mod flow;
 mod namespaces;
 #[path = "suite/pair.rs"]
 mod pair;
+#[path = "suite/rates.rs"]
+mod rates;
 #[path = "suite/scripted.rs"]
 mod scripted;
 #[path = "suite/stopping.rs"]
@@ -67,6 +69,12 @@ macro_rules! suite {
                 deadlines::a_slow_reader_that_takes_something_is_not_stalled
                 deadlines::a_lifetime_ends_whatever_the_connection_does
                 deadlines::who_keeps_all_deadlines_never_notices_them
+
+                rates::input_is_read_as_fast_as_its_rate
+                rates::output_is_written_as_fast_as_its_rate
+                rates::who_sends_a_frame_too_slowly_is_reset
+                rates::who_sends_a_long_frame_fast_enough_is_left_alone
+                rates::who_takes_output_too_slowly_is_reset
 
                 waking::timers_fire_in_order_never_early_and_die_with_their_connection
                 waking::w1_messages_of_other_threads_all_arrive

@@ -22,10 +22,12 @@ use crate::services::{Ack, Discard, Echo, Greet, Log, Rooms, Service};
 
 mod deadlines;
 mod plan;
+mod rates;
 mod signals;
 
 pub(crate) use deadlines::DeadlineArguments;
 use plan::Plan;
+pub(crate) use rates::RateArguments;
 use signals::StopSignals;
 
 /// What all services have in common.
@@ -38,6 +40,7 @@ struct Settings {
     edge: Edge,
     max_connections: Option<usize>,
     deadlines: DeadlineArguments,
+    rates: RateArguments,
     verbose: bool,
 }
 
@@ -67,6 +70,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
         edge: Edge::named(arguments.encoding.as_deref(), arguments.errors.as_deref())?,
         max_connections: arguments.max_connections,
         deadlines: arguments.deadlines.clone(),
+        rates: arguments.rates.clone(),
         verbose: arguments.verbose,
     };
     let plans = plan::plan(&arguments.words)?;
@@ -231,7 +235,7 @@ fn start<H: Handler>(handler: H, plan: &Plan, settings: &Settings) -> Result<Eve
     if let Some(connections) = settings.max_connections {
         server = server.max_connections(connections);
     }
-    server = settings.deadlines.apply(server);
+    server = settings.rates.apply(settings.deadlines.apply(server));
     if plan.service == Service::Rooms {
         // A member who does not read would miss lines without knowing it: better to cut him off.
         server = server.overflow(Overflow::Close);

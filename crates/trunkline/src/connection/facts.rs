@@ -96,7 +96,8 @@ impl Facts {
         .with(Facts::ENDED)
         .with(Facts::UNEXAMINED)
         .with(Facts::WATCHED_UNUSUALLY)
-        .with(Facts::SLOWED_IN);
+        .with(Facts::SLOWED_IN)
+        .with(Facts::METERED);
 
     /// Of a new connection: an accepted one is open, and a new socket has room (should it not, the first write finds
     /// out).

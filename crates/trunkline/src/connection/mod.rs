@@ -11,6 +11,7 @@ use crate::network::Socket;
 
 pub(crate) mod facts;
 pub(crate) mod inbound;
+pub(crate) mod meter;
 pub(crate) mod outbound;
 pub(crate) mod own_timers;
 pub(crate) mod watch;

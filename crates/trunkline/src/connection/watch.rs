@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use super::{Connection, Facts, Phase};
-use crate::options::Deadlines;
-use crate::timer::TimerId;
+use crate::options::{Deadlines, Rates};
+use crate::timer::wheel::NONE;
 
 /// The number of a tick; it may wrap around.
 pub(crate) type Tick = u32;
@@ -21,6 +21,8 @@ pub(crate) enum Deadline {
     Idle,
     WriteStall,
     Lifetime,
+    /// The window in which a peer has to be fast enough.
+    Rate,
 }
 
 /// The deadlines of a loop, in ticks.
@@ -35,8 +37,9 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    pub(crate) fn new(deadlines: &Deadlines) -> Self {
-        let tick = deadlines.tick();
+    pub(crate) fn new(deadlines: &Deadlines, rates: &Rates) -> Self {
+        let window = rates.least_bytes_per_second.map(|_| rates.window);
+        let tick = deadlines.tick(window);
         let ticks = |deadline: Option<Duration>| deadline.map(|deadline| ticks(deadline, tick));
         Self {
             tick,
@@ -71,7 +74,7 @@ fn ticks(deadline: Duration, tick: Duration) -> Tick {
 }
 
 /// When something happened last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Watch {
     /// A byte came or went.
     pub(crate) active: Tick,
@@ -83,13 +86,35 @@ pub(crate) struct Watch {
     pub(crate) write: Tick,
     /// Ticks without a byte until it is closed; 0 is for ever.
     idle: Tick,
-    /// The one timer, for the earliest of the deadlines or for an earlier time.
-    pub(crate) timer: Option<TimerId>,
+    /// The index of its one timer, which is for the earliest of the deadlines or for an earlier time; `NONE` without. It
+    /// needs no generation: nobody else ends that timer.
+    timer: u32,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self {
+            active: 0,
+            opened: 0,
+            frame: 0,
+            write: 0,
+            idle: 0,
+            timer: NONE,
+        }
+    }
 }
 
 impl Watch {
     pub(crate) fn set_idle(&mut self, ticks: Option<Tick>) {
         self.idle = ticks.unwrap_or(0);
+    }
+
+    pub(crate) fn timer(&self) -> Option<u32> {
+        Some(self.timer).filter(|&timer| timer != NONE)
+    }
+
+    pub(crate) fn set_timer(&mut self, timer: Option<u32>) {
+        self.timer = timer.unwrap_or(NONE);
     }
 }
 
@@ -117,16 +142,24 @@ impl Connection {
         self.facts.put(Facts::OUTPUT_WAITS, waits);
     }
 
+    /// Is a frame under way of which the peer owes the rest?
+    pub(crate) fn frame_waits(&self) -> bool {
+        !self.inbound.is_empty()
+            && !self.facts.any(Facts::UNEXAMINED.with(Facts::ENDED))
+            && self.facts.wants_input()
+    }
+
+    /// Is there output that the peer does not take?
+    pub(crate) fn output_waits(&self) -> bool {
+        !self.outbound.is_empty() && !self.facts.any(Facts::SLOWED_OUT)
+    }
+
     /// The deadline that comes first, and in how many ticks: none when it has come.
     pub(crate) fn first_deadline(&self, rules: &Rules, now: Tick) -> Option<(Tick, Deadline)> {
         let (facts, watch) = (self.facts, &self.watch);
         if facts.phase() != Phase::Open {
             return None;
         }
-        let frame_waits = !self.inbound.is_empty()
-            && !facts.any(Facts::UNEXAMINED.with(Facts::ENDED))
-            && facts.wants_input();
-        let output_waits = !self.outbound.is_empty() && !facts.any(Facts::SLOWED_OUT);
         let idle = Some(watch.idle).filter(|&idle| idle > 0);
         let all = [
             (
@@ -135,10 +168,15 @@ impl Connection {
                 watch.opened,
                 Deadline::Handshake,
             ),
-            (frame_waits, rules.frame, watch.frame, Deadline::Frame),
+            (
+                self.frame_waits(),
+                rules.frame,
+                watch.frame,
+                Deadline::Frame,
+            ),
             (true, idle, watch.active, Deadline::Idle),
             (
-                output_waits,
+                self.output_waits(),
                 rules.write_stall,
                 watch.write,
                 Deadline::WriteStall,
@@ -186,11 +224,14 @@ mod tests {
 
     #[test]
     fn the_first_deadline_is_told_and_none_when_nothing_is_under_way() {
-        let rules = Rules::new(&Deadlines {
-            frame: Some(8 * SECOND),
-            write_stall: Some(16 * SECOND),
-            ..Deadlines::off()
-        });
+        let rules = Rules::new(
+            &Deadlines {
+                frame: Some(8 * SECOND),
+                write_stall: Some(16 * SECOND),
+                ..Deadlines::off()
+            },
+            &Rates::default(),
+        );
         assert!(!rules.begin_at_open());
         let mut connection = connection(&rules, 5);
         assert_eq!(connection.first_deadline(&rules, 5), None);
@@ -211,11 +252,14 @@ mod tests {
 
     #[test]
     fn ticks_wrap_around() {
-        let rules = Rules::new(&Deadlines {
-            idle: Some(8 * SECOND),
-            lifetime: Some(80 * SECOND),
-            ..Deadlines::off()
-        });
+        let rules = Rules::new(
+            &Deadlines {
+                idle: Some(8 * SECOND),
+                lifetime: Some(80 * SECOND),
+                ..Deadlines::off()
+            },
+            &Rates::default(),
+        );
         let mut connection = connection(&rules, Tick::MAX - 1);
         assert!(rules.begin_at_open());
         assert_eq!(

@@ -6,8 +6,7 @@ use super::{Core, Due};
 use crate::connection::Facts;
 use crate::connection::watch::{Rules, Tick};
 use crate::io::ConnectionId;
-use crate::options;
-use crate::timer::TimerId;
+use crate::options::Options;
 use crate::timer::wheel::Wheel;
 
 /// The ticks, and one timer for each connection that has a deadline: for the earliest of them, or for an earlier time,
@@ -22,9 +21,9 @@ pub(crate) struct Deadlines {
 }
 
 impl Deadlines {
-    pub(crate) fn new(options: &options::Deadlines) -> Self {
+    pub(crate) fn new(options: &Options) -> Self {
         Self {
-            rules: Rules::new(options),
+            rules: Rules::new(&options.deadlines, &options.rates),
             now: 0,
             wheel: Wheel::new(),
             ticking: false,
@@ -50,14 +49,16 @@ impl Deadlines {
         Some(index)
     }
 
-    pub(crate) fn cancel(&mut self, timer: TimerId) {
-        self.wheel.cancel(timer);
+    /// Cancels the timer of a connection, which waits.
+    pub(crate) fn cancel(&mut self, timer: u32) {
+        self.wheel.cancel_at(timer);
     }
 }
 
 impl<C> Core<C> {
     /// A connection opens.
     pub(crate) fn opens(&mut self, id: ConnectionId) {
+        self.begin_meter(id);
         let now = self.deadlines.now();
         if let Some(connection) = self.connections.get_mut(id.0) {
             connection.begin_watch(&self.deadlines.rules, now);
@@ -70,22 +71,23 @@ impl<C> Core<C> {
     /// Sees to it that the connection is looked at when the first of its deadlines has come.
     #[inline(never)]
     pub(crate) fn keep_deadlines(&mut self, id: ConnectionId) {
+        let Some((left, _)) = self.first_deadline(id) else {
+            return;
+        };
         let deadlines = &mut self.deadlines;
         let Some(connection) = self.connections.get_mut(id.0) else {
             return;
         };
-        let Some((left, _)) = connection.first_deadline(&deadlines.rules, deadlines.now()) else {
-            return;
-        };
         let due = deadlines.now + u64::from(left);
-        if let Some(timer) = connection.watch.timer {
-            match deadlines.wheel.due(timer) {
-                // Looked at before that anyway.
-                Some(set) if set <= due => return,
-                _ => deadlines.wheel.cancel(timer),
-            };
+        if let Some(timer) = connection.watch.timer() {
+            // Looked at before that anyway.
+            if deadlines.wheel.due_at(timer) <= due {
+                return;
+            }
+            deadlines.wheel.cancel_at(timer);
         }
-        connection.watch.timer = Some(deadlines.wheel.insert(due, id.0.index()));
+        let timer = deadlines.wheel.insert(due, id.0.index());
+        connection.watch.set_timer(Some(timer.index));
         if !self.deadlines.ticking {
             self.deadlines.ticking = true;
             let next = self.deadline(self.deadlines.rules.tick);

@@ -13,6 +13,9 @@ pub(crate) enum Due {
     Linger(u32),
     Connect(u32),
     NextAttempt(u32),
+    /// The rate of input, or of output, lets more bytes go.
+    FasterIn(u32),
+    FasterOut(u32),
     RetryAccept,
     /// The next tick begins.
     Tick,

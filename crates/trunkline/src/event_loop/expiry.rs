@@ -39,7 +39,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     /// Ends the connection if a deadline has passed, or notes when to look again.
     fn look_at(&mut self, id: ConnectionId) {
         if let Some(connection) = self.core.connections.get_mut(id.0) {
-            connection.watch.timer = None;
+            connection.watch.set_timer(None);
         }
         if self.passed(id).is_some() {
             // The loop may have been stopped for long, and what the peer did in time may wait in the kernel.
@@ -51,10 +51,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         }
     }
 
-    fn passed(&self, id: ConnectionId) -> Option<Deadline> {
-        let deadlines = &self.core.deadlines;
-        let connection = self.core.connections.get(id.0)?;
-        match connection.first_deadline(&deadlines.rules, deadlines.now()) {
+    fn passed(&mut self, id: ConnectionId) -> Option<Deadline> {
+        match self.core.first_deadline(id) {
             Some((0, deadline)) => Some(deadline),
             _ => None,
         }
@@ -75,6 +73,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             Deadline::Idle => Cause::IdleExpired,
             Deadline::Lifetime => Cause::LifetimeExpired,
             // What waits for it would wait again.
+            Deadline::Rate => return self.done(id, Cause::TooSlow, Ending::Reset),
             Deadline::WriteStall => return self.done(id, Cause::WriteStalled, Ending::Reset),
         };
         self.core.close(id, Some(cause));

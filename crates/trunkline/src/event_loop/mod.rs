@@ -2,7 +2,7 @@
 //!
 //! The rooms: `usual` (a message with nothing unusual about it), `serve` (input and frames), `settle` (output,
 //! closing, interest), `accept` (new connections from listeners), `connect` (new connections of ours), `stop`
-//! (draining), `expiry` (deadlines). All work on the same three disjoint things: the handler, the sessions
+//! (draining), `expiry` (deadlines), `metered` (rates). All work on the same three disjoint things: the handler, the sessions
 //! (sockets, decoders and the user's states) and the core (queues and timers), which alone callbacks see.
 
 use std::collections::VecDeque;
@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::connection::Facts;
+use crate::core::meters::Way;
 use crate::core::{Core, Due};
 use crate::handler::{Cause, Closed, Handler};
 use crate::io::{ConnectionId, Io};
@@ -23,6 +24,7 @@ use crate::timer::TimerId;
 mod accept;
 mod connect;
 mod expiry;
+mod metered;
 mod serve;
 mod settle;
 mod stop;
@@ -269,6 +271,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                 }
                 Due::Connect(index) => self.fire(index, Self::connect_timed_out),
                 Due::NextAttempt(index) => self.fire(index, Self::next_attempt),
+                Due::FasterIn(index) => self.fire(index, |this, id| this.speed_up(id, Way::In)),
+                Due::FasterOut(index) => self.fire(index, |this, id| this.speed_up(id, Way::Out)),
                 Due::RetryAccept => self.retry_accepting(),
                 Due::Tick => self.tick(),
                 Due::MoreDeadlines => self.expire_deadlines(),
@@ -340,7 +344,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         for timer in connection.timers.take() {
             self.core.timers.cancel(timer);
         }
-        if let Some(timer) = connection.watch.timer {
+        if let Some(timer) = connection.watch.timer() {
             self.core.deadlines.cancel(timer);
         }
         let unsent = connection.outbound.clear(&mut self.core.spare) as u64;

@@ -23,7 +23,7 @@ pub(super) enum Halt {
 }
 
 /// What a connection may still use up in its turn.
-struct Budget {
+pub(super) struct Budget {
     bytes: usize,
     frames: usize,
 }
@@ -50,7 +50,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     #[inline(never)]
     pub(super) fn serve_after_read(&mut self, id: ConnectionId, outcome: io::Result<usize>) {
         let mut left = self.budget();
-        let mut more = self.take_in(id, outcome, &mut left);
+        let mut more = self.take_in(id, outcome, self.buffer.len(), &mut left);
         while more {
             more = self.step(id, &mut left);
         }
@@ -75,11 +75,17 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             return self.unusual_step(id, left);
         }
         let outcome = self.network.read(connection.socket, &mut self.buffer);
-        self.take_in(id, outcome, left)
+        self.take_in(id, outcome, self.buffer.len(), left)
     }
 
-    /// Cuts frames from the bytes just read: in place when nothing waits before them. `false` ends the turn.
-    fn take_in(&mut self, id: ConnectionId, outcome: io::Result<usize>, left: &mut Budget) -> bool {
+    /// Cuts frames from the bytes just read, of which there was room for so many: in place when nothing waits before them. `false` ends the turn.
+    pub(super) fn take_in(
+        &mut self,
+        id: ConnectionId,
+        outcome: io::Result<usize>,
+        room: usize,
+        left: &mut Budget,
+    ) -> bool {
         let Ok(count @ 1..) = outcome else {
             return self.no_input(id, outcome);
         };
@@ -89,7 +95,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
             return false;
         };
-        let emptied = took_all(connection, count, self.buffer.len());
+        let emptied = took_all(connection, count, room);
         self.core.stats.bytes_in += count as u64;
         connection.watch.active = self.core.deadlines.now();
         if !connection.inbound.is_empty() {
@@ -129,8 +135,11 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             }
             return false;
         }
-        if !facts.discards() || !facts.any(Facts::READABLE) || left.bytes == 0 {
+        if !facts.wants_input() || !facts.any(Facts::READABLE) || left.bytes == 0 {
             return false;
+        }
+        if !facts.discards() {
+            return self.metered_step(id, left);
         }
         match self.network.read(connection.socket, &mut self.buffer) {
             Ok(count @ 1..) => {

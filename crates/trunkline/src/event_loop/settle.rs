@@ -29,6 +29,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         };
         connection.facts.clear(Facts::TOUCHED);
         if connection.is_to_be_written() {
+            if connection.facts.any(Facts::METERED) {
+                return self.settle_metered(id);
+            }
             let (network, stats) = (&mut self.network, &mut self.core.stats);
             let now = self.core.deadlines.now();
             if let Err(error) = flush(network, connection, stats, &mut self.core.spare, now) {
@@ -36,8 +39,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                 return;
             }
         }
-        let holds_bytes = connection.holds_bytes();
-        if holds_bytes {
+        if connection.holds_bytes() {
             return self.settle_with_bytes(id);
         }
         connection
@@ -50,6 +52,16 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         }
     }
 
+    /// The same for a connection whose bytes are counted against a rate.
+    #[inline(never)]
+    fn settle_metered(&mut self, id: ConnectionId) {
+        if let Err(error) = self.flush_metered(id) {
+            self.failed(id, Operation::Send, error);
+            return;
+        }
+        self.settle_with_bytes(id);
+    }
+
     /// The same for a connection in which bytes wait: a deadline for them runs.
     #[inline(never)]
     fn settle_with_bytes(&mut self, id: ConnectionId) {
@@ -57,7 +69,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let Some(connection) = self.core.connections.get_mut(id.0) else {
             return;
         };
-        connection.facts.set(Facts::HOLDS_BYTES);
+        let holds_bytes = connection.holds_bytes();
+        connection.facts.put(Facts::HOLDS_BYTES, holds_bytes);
         connection.note_output(now);
         let at_rest = connection.facts.at_rest()
             && connection.outbound.is_empty()
@@ -79,6 +92,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                 return;
             }
             Phase::Open | Phase::Closing | Phase::Lingering => {}
+        }
+        if connection.facts.any(Facts::METERED) {
+            self.core.note_meter(id);
         }
         self.tell_drained(id);
         if self.core.stopping == Stopping::Draining {
@@ -172,7 +188,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         if facts.wants_input() {
             interest = interest.with(Interest::READ);
         }
-        if !connection.outbound.is_empty() && !planted(Mutant::WriteInterestForgotten) {
+        if connection.output_waits() && !planted(Mutant::WriteInterestForgotten) {
             interest = interest.with(Interest::WRITE);
         }
         if interest != connection.interest {
@@ -193,7 +209,7 @@ fn flush<N: Network>(
     now: Tick,
 ) -> io::Result<()> {
     while !connection.outbound.is_empty() {
-        let outcome = write(network, connection);
+        let outcome = write(network, connection, usize::MAX);
         if !wrote(connection, outcome, stats, spare, now)? {
             break;
         }
@@ -230,12 +246,30 @@ pub(super) fn wrote(
     }
 }
 
-/// One call for what is queued: gathered only when it is in several pieces.
-fn write<N: Network>(network: &mut N, connection: &Connection) -> io::Result<usize> {
+/// One call for what is queued, or so many bytes of it: gathered only when it is in several pieces.
+pub(super) fn write<N: Network>(
+    network: &mut N,
+    connection: &Connection,
+    bytes_max: usize,
+) -> io::Result<usize> {
     if let Some(bytes) = connection.outbound.single() {
+        let bytes = &bytes[..bytes.len().min(bytes_max)];
         return network.write(connection.socket, &[IoSlice::new(bytes)]);
     }
     let mut slices = [IoSlice::new(&[]); SLICES_MAX];
     let count = connection.outbound.slices(&mut slices);
-    network.write(connection.socket, &slices[..count])
+    let mut left = bytes_max;
+    let whole = slices[..count].iter().take_while(|slice| {
+        let fits = slice.len() <= left;
+        left = left.saturating_sub(slice.len());
+        fits
+    });
+    match whole.count() {
+        // The first piece alone is more than may go.
+        0 => {
+            let part = connection.outbound.first_bytes(bytes_max);
+            network.write(connection.socket, &[IoSlice::new(part)])
+        }
+        whole => network.write(connection.socket, &slices[..whole]),
+    }
 }

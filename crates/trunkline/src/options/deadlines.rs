@@ -82,8 +82,8 @@ impl Deadlines {
         }
     }
 
-    /// How long a tick takes.
-    pub(crate) fn tick(&self) -> Duration {
+    /// How long a tick takes; `window` is one more time to be noticed.
+    pub(crate) fn tick(&self, window: Option<Duration>) -> Duration {
         const SHORTEST: Duration = Duration::from_millis(1);
         const WITHOUT_DEADLINES: Duration = Duration::from_secs(1);
         let all = [
@@ -92,6 +92,7 @@ impl Deadlines {
             self.idle,
             self.write_stall,
             self.lifetime,
+            window,
         ];
         let eighth = all.into_iter().flatten().min().map(|shortest| shortest / 8);
         let tick = self.precision.or(eighth).unwrap_or(WITHOUT_DEADLINES);

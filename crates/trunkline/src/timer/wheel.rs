@@ -1,8 +1,8 @@
 //! A hierarchical timing wheel: setting and cancelling a timer costs the same however many wait.
 //!
 //! Time is a number of whatever unit (the loop's own timers count nanoseconds, connections' deadlines count
-//! ticks), read as eleven digits of six bits each. A timer lies at the level of the highest digit in which its deadline differs from the wheel's own
-//! time, in the slot of that digit. So whatever lies at a lower level is due before all that lies at a
+//! ticks), read as eleven digits of six bits each. A timer lies at the level of the highest digit in which its
+//! deadline differs from the wheel's own time, in the slot of that digit. So whatever lies at a lower level is due before all that lies at a
 //! higher one, at one level a lower slot is due before a higher one, and a slot of the lowest level holds
 //! one exact moment: no timer is early, none is rounded, and equal deadlines keep their order.
 //!
@@ -16,7 +16,7 @@ const SLOTS: usize = 1 << DIGIT_BITS;
 /// Digits of a 64-bit time.
 pub(super) const LEVELS: usize = 64_usize.div_ceil(DIGIT_BITS);
 /// The end of a list.
-pub(super) const NONE: u32 = u32::MAX;
+pub(crate) const NONE: u32 = u32::MAX;
 /// The slot of an entry that lies in none.
 const VACANT: u16 = u16::MAX;
 
@@ -113,11 +113,18 @@ impl<K: Copy> Wheel<K> {
         entry.is_some_and(|entry| entry.generation == timer.generation && entry.slot != VACANT)
     }
 
-    /// When a timer that waits is due.
+    /// When the timer at this index is due. It must wait: only who has set a timer, and knows that it has neither
+    /// expired nor been cancelled, may name it by its index.
     #[inline]
-    pub(crate) fn due(&self, timer: TimerId) -> Option<u64> {
-        let waits = self.is_waiting(timer);
-        waits.then(|| self.entries[timer.index as usize].due)
+    pub(crate) fn due_at(&self, index: u32) -> u64 {
+        self.entries[index as usize].due
+    }
+
+    /// Takes back the timer at this index, which must wait.
+    #[inline]
+    pub(crate) fn cancel_at(&mut self, index: u32) {
+        debug_assert_ne!(self.entries[index as usize].slot, VACANT);
+        self.remove(index);
     }
 
     /// When to call [`Wheel::expire`] next: the earliest deadline. After that timer was cancelled it may
