@@ -10,6 +10,10 @@ pub(crate) fn describe(cause: &Cause) -> String {
         Cause::Failed(error) => error.to_string(),
         Cause::BadFrame(error) => format!("closed because of what it sent: {error}"),
         Cause::Overflow => "reset because it reads too slowly: its queue was full".to_owned(),
+        Cause::TooSlow => {
+            "reset because it reads too slowly: its queue stayed above the high watermark"
+                .to_owned()
+        }
         Cause::LingerExpired => "reset because the other side did not close in time".to_owned(),
         Cause::HandshakeExpired => {
             "closed because its first message did not come in time".to_owned()
@@ -17,7 +21,7 @@ pub(crate) fn describe(cause: &Cause) -> String {
         Cause::FrameExpired => "closed because it did not finish a message in time".to_owned(),
         Cause::IdleExpired => "closed because it was idle for too long".to_owned(),
         Cause::WriteStalled => "reset because it took nothing of what waited for it".to_owned(),
-        Cause::TooSlow => "reset because it was slower than it may be".to_owned(),
+        Cause::BelowRate => "reset because it was slower than it may be".to_owned(),
         Cause::LifetimeExpired => "closed because it was open as long as it may be".to_owned(),
         Cause::Stopped => "reset because this side stopped".to_owned(),
         other => format!("ended: {other:?}"),

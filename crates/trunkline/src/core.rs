@@ -7,20 +7,18 @@
 //! long way.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Instant;
 
 use trunkline_selectors::Slab;
 
-use crate::codec::{Codec, FrameError};
-use crate::connection::outbound::{Appended, Spare};
+use crate::connection::outbound::Spare;
 use crate::connection::{Connection, Facts, Phase, Role};
 use crate::handler::Cause;
-use crate::io::{ConnectionId, Sent};
-use crate::mutant::{Mutant, planted};
+use crate::io::ConnectionId;
 use crate::net::interleaved;
 use crate::network::Reading;
-use crate::options::{Options, Overflow, Stats};
+use crate::options::{Options, Overflow};
+use crate::stats::Stats;
 use crate::timer::Timers;
 use deadlines::Deadlines;
 use meters::Meters;
@@ -28,6 +26,7 @@ pub(crate) use timers::Due;
 
 mod deadlines;
 pub(crate) mod meters;
+mod output;
 mod timers;
 
 /// How far stopping has come.
@@ -66,6 +65,8 @@ pub(crate) struct Core<C> {
     pub(crate) cork: Vec<u8>,
     /// The cork takes no more than this.
     cork_bytes_max: usize,
+    /// Where a message is encoded that is for many, or whose bounds are kept. Empty between calls.
+    scratch: Vec<u8>,
     /// Connections that a callback has changed; the loop looks after them before it waits again.
     pub(crate) touched: Vec<ConnectionId>,
     /// Connections of ours whose sockets are still to be made.
@@ -97,6 +98,7 @@ impl<C> Core<C> {
             serving: ConnectionId::nobody(),
             cork: Vec::new(),
             cork_bytes_max: options.high_watermark_bytes.min(options.hard_limit_bytes),
+            scratch: Vec::new(),
             touched: Vec::new(),
             to_connect: Vec::new(),
             close_listeners: false,
@@ -144,13 +146,21 @@ impl<C> Core<C> {
         }
     }
 
+    /// A new connection, under the loop's policies.
+    pub(crate) fn insert(&mut self, peer: SocketAddr, role: Role) -> ConnectionId {
+        let mut connection = Connection::new(peer, role);
+        if self.options.overflow == Overflow::DropOldest {
+            connection.facts.set(Facts::KEEPS_BOUNDS);
+        }
+        ConnectionId(self.connections.insert(connection))
+    }
+
     pub(crate) fn start_connect(&mut self, addresses: &[SocketAddr]) -> ConnectionId {
         let addresses = interleaved(addresses);
         // Where it leads is known once it is made.
         let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let peer = addresses.first().copied().unwrap_or(unknown);
-        let connection = Connection::new(peer, Role::Connected);
-        let id = ConnectionId(self.connections.insert(connection));
+        let id = self.insert(peer, Role::Connected);
         self.to_connect.push(ToConnect { id, addresses });
         self.asked = true;
         id
@@ -197,6 +207,17 @@ impl<C> Core<C> {
         connection.map_or(0, |connection| connection.outbound.bytes())
     }
 
+    /// The counters, and the gauges that are kept elsewhere.
+    pub(crate) fn stats(&self) -> Stats {
+        let held = self.spare.held;
+        Stats {
+            queued_bytes: held.bytes as u64,
+            queued_bytes_peak: held.bytes_peak as u64,
+            queue_bytes_peak: held.queue_peak as u64,
+            ..self.stats
+        }
+    }
+
     /// Begins a graceful close; the linger deadline starts now. One that is still to be made is closed as soon as it
     /// is: what was queued on it until now is flushed.
     pub(crate) fn close(&mut self, id: ConnectionId, cause: Option<Cause>) {
@@ -220,119 +241,6 @@ impl<C> Core<C> {
         if let Some(connection) = self.connections.get_mut(id.0) {
             connection.begin_abort(cause);
             self.touch(id);
-        }
-    }
-
-    fn overflowed(&mut self, id: ConnectionId) -> Sent {
-        self.stats.dropped += 1;
-        if self.options.overflow == Overflow::Close {
-            self.abort(id, Cause::Overflow);
-        }
-        Sent::Dropped
-    }
-
-    pub(crate) fn send_shared(&mut self, id: ConnectionId, bytes: &Arc<[u8]>) -> Sent {
-        self.pull_cork_of(id);
-        let Some(connection) = self.connections.get_mut(id.0) else {
-            return Sent::Gone;
-        };
-        if !connection.facts.takes_output() {
-            return Sent::Gone;
-        }
-        let limit = self.options.hard_limit_bytes;
-        if connection
-            .outbound
-            .push_shared(&mut self.spare, limit, Arc::clone(bytes))
-        {
-            let high = self.options.high_watermark_bytes;
-            let bytes = connection.outbound.bytes();
-            queued(connection, &mut self.touched, id, bytes > high)
-        } else {
-            self.overflowed(id)
-        }
-    }
-}
-
-/// After bytes were queued: marks the connection for writing and says where its queue stands.
-#[inline]
-fn queued(
-    connection: &mut Connection,
-    touched: &mut Vec<ConnectionId>,
-    id: ConnectionId,
-    above_high: bool,
-) -> Sent {
-    if above_high && !planted(Mutant::NoBackPressure) {
-        connection.rise_above_high();
-    }
-    if !connection.facts.any(Facts::TOUCHED) {
-        connection.facts.set(Facts::TOUCHED);
-        touched.push(id);
-    }
-    if connection.facts.any(Facts::ABOVE_HIGH) {
-        Sent::AboveHigh
-    } else {
-        Sent::Queued
-    }
-}
-
-impl<C: Codec> Core<C> {
-    #[inline]
-    pub(crate) fn send(&mut self, id: ConnectionId, message: &C::Message) -> Sent {
-        if !self.is_serving(id) {
-            return self.enqueue(id, message);
-        }
-        let start = self.cork.len();
-        match self.codec.encode(message, &mut self.cork) {
-            Ok(()) if self.cork.len() <= self.cork_bytes_max => Sent::Queued,
-            encoded => self.beyond_the_cork(start, encoded),
-        }
-    }
-
-    /// A message that the cork is not for: taken back if it cannot be framed or sent at all, else queued.
-    #[inline(never)]
-    fn beyond_the_cork(&mut self, start: usize, encoded: Result<(), FrameError>) -> Sent {
-        let id = self.serving;
-        let over_limit = self.cork.len() > self.options.hard_limit_bytes;
-        if encoded.is_err() || over_limit {
-            self.cork.truncate(start);
-        }
-        if let Err(error) = encoded {
-            return Sent::Rejected(error);
-        }
-        self.pull_cork();
-        if over_limit {
-            return self.overflowed(id);
-        }
-        let high = self.options.high_watermark_bytes;
-        self.connections
-            .get_mut(id.0)
-            .map_or(Sent::Gone, |connection| {
-                let above_high = connection.outbound.bytes() > high;
-                queued(connection, &mut self.touched, id, above_high)
-            })
-    }
-
-    #[inline(never)]
-    fn enqueue(&mut self, id: ConnectionId, message: &C::Message) -> Sent {
-        let Some(connection) = self.connections.get_mut(id.0) else {
-            return Sent::Gone;
-        };
-        if !connection.facts.takes_output() {
-            return Sent::Gone;
-        }
-        let codec = &self.codec;
-        let limit = self.options.hard_limit_bytes;
-        let encode = |output: &mut Vec<u8>| codec.encode(message, output);
-        match connection
-            .outbound
-            .append_with(&mut self.spare, limit, encode)
-        {
-            Ok(Appended::Queued { bytes }) => {
-                let high = self.options.high_watermark_bytes;
-                queued(connection, &mut self.touched, id, bytes > high)
-            }
-            Ok(Appended::OverLimit) => self.overflowed(id),
-            Err(error) => Sent::Rejected(error),
         }
     }
 }

@@ -98,8 +98,12 @@ pub enum Cause {
     Failed(Error),
     /// The peer broke the framing, or sent a frame over the limit.
     BadFrame(FrameError),
-    /// The outgoing queue reached its hard limit under [`Overflow::Close`](crate::Overflow::Close).
+    /// The outgoing queue reached its hard limit under [`Overflow::Close`](crate::Overflow::Close) or
+    /// [`Overflow::CloseAfter`](crate::Overflow::CloseAfter).
     Overflow,
+    /// The outgoing queue was above the high watermark for longer than
+    /// [`Overflow::CloseAfter`](crate::Overflow::CloseAfter) allows.
+    TooSlow,
     /// The linger deadline passed before the peer finished its side.
     LingerExpired,
     /// No frame came in time, or the handler did not say in time that the handshake is done
@@ -114,7 +118,7 @@ pub enum Cause {
     WriteStalled,
     /// The peer sent, or took, fewer bytes than it must
     /// ([`Rates::least_bytes_per_second`](crate::Rates::least_bytes_per_second)).
-    TooSlow,
+    BelowRate,
     /// It has been open for as long as a connection may be ([`Deadlines::lifetime`](crate::Deadlines::lifetime)).
     LifetimeExpired,
     /// The loop was stopped before this connection was done.

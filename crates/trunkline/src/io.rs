@@ -3,16 +3,16 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use trunkline_selectors::Key;
 
-use crate::codec::{Codec, FrameError};
-use crate::connection::Role;
+use crate::codec::FrameError;
+use crate::connection::{Facts, Role};
 use crate::core::{Core, Due};
 use crate::handler::{Cause, Handler, Message};
-use crate::options::Stats;
+use crate::options::Overflow;
+use crate::stats::Stats;
 use crate::timer::TimerId;
 
 /// Names a connection for as long as the loop runs: once it is closed the id names nothing, for ever, even
@@ -41,12 +41,46 @@ pub enum Sent {
     Queued,
     /// It is queued, and the queue is above its high watermark: [`Handler::drained`] tells when it is low.
     AboveHigh,
-    /// It is dropped: the queue is at its hard limit.
+    /// It is queued in the place of an older message with the same key, which is dropped.
+    Replaced,
+    /// It is queued, and to make room for it so many of the oldest messages are dropped
+    /// ([`Overflow::DropOldest`]).
+    DroppedOldest {
+        /// How many.
+        count: u32,
+    },
+    /// It is dropped: the queue is at its hard limit, and the policy makes no room. With
+    /// [`Overflow::Close`] and [`Overflow::CloseAfter`] the connection is reset as well.
     Dropped,
     /// It is dropped: there is no such connection any more, or its sending side is finished.
     Gone,
     /// It is dropped: the codec cannot frame it.
     Rejected(FrameError),
+}
+
+impl Sent {
+    /// Whether the message waits to be written, whatever became of older ones.
+    #[inline]
+    pub fn is_queued(self) -> bool {
+        !matches!(self, Self::Dropped | Self::Gone | Self::Rejected(_))
+    }
+}
+
+/// What waits on one connection, and what was lost of its outgoing messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionStats {
+    /// Bytes that wait to be written, those included that other connections share.
+    pub queued_bytes: usize,
+    /// The queue went above the high watermark and is not yet down at the low one.
+    pub above_high: bool,
+    /// What happens when the queue is full.
+    pub overflow: Overflow,
+    /// Messages not queued for want of room.
+    pub dropped: u64,
+    /// Messages dropped to make room for later ones.
+    pub dropped_oldest: u64,
+    /// Messages replaced by later ones with the same key.
+    pub replaced: u64,
 }
 
 /// What a callback may do to its own connection, and to any other.
@@ -102,8 +136,29 @@ impl<H: Handler> Io<'_, H> {
         self.core.send(id, message)
     }
 
-    /// Queues one message on many connections: it is encoded once and its bytes are shared. Says how many
-    /// took it.
+    /// Queues a message on connection `id`, in the place of the last one that was sent to it with the same `key`, if that
+    /// still waits and none of it is written; else behind all others. So a slow reader gets the latest state of each
+    /// thing that a key names, once, instead of its whole history.
+    ///
+    /// A message that takes the place of another one is written before those that were sent in between. From the
+    /// first key on, the connection tells its messages apart, at the price told at [`Overflow::DropOldest`].
+    ///
+    /// ```
+    /// # use trunkline::{ConnectionId, Handler, Io, Message};
+    /// # fn tick<H: Handler>(io: &mut Io<'_, H>, subscriber: ConnectionId, price: &Message<H>) {
+    /// const GOLD: u64 = 79;
+    /// let sent = io.send_keyed(subscriber, GOLD, price);
+    /// assert!(sent.is_queued(), "{sent:?}");
+    /// # }
+    /// ```
+    pub fn send_keyed(&mut self, id: ConnectionId, key: u64, message: &Message<H>) -> Sent {
+        self.core.pull_cork_of(id);
+        self.core.send_keyed(id, Some(key), message)
+    }
+
+    /// Queues one message on many connections: it is encoded once, and its bytes are shared by all queues in which they
+    /// wait, unless they are so few that copies are cheaper. Says how many took it. What became of it
+    /// on one connection is told by [`Io::connection_stats`], what became of all by [`Io::stats`].
     ///
     /// # Errors
     /// When the codec cannot frame the message; then nobody got it.
@@ -112,14 +167,27 @@ impl<H: Handler> Io<'_, H> {
         ids: impl IntoIterator<Item = ConnectionId>,
         message: &Message<H>,
     ) -> Result<usize, FrameError> {
-        let mut bytes = Vec::new();
-        self.core.codec.encode(message, &mut bytes)?;
-        let bytes: Arc<[u8]> = bytes.into();
-        let took = |sent| matches!(sent, Sent::Queued | Sent::AboveHigh);
-        Ok(ids
-            .into_iter()
-            .filter(|&id| took(self.core.send_shared(id, &bytes)))
-            .count())
+        self.core.broadcast(ids, None, message)
+    }
+
+    /// As [`Io::broadcast`], and on each connection in the place of an older message with the same key, as
+    /// [`Io::send_keyed`].
+    ///
+    /// # Errors
+    /// When the codec cannot frame the message; then nobody got it.
+    pub fn broadcast_keyed(
+        &mut self,
+        ids: impl IntoIterator<Item = ConnectionId>,
+        key: u64,
+        message: &Message<H>,
+    ) -> Result<usize, FrameError> {
+        self.core.broadcast(ids, Some(key), message)
+    }
+
+    /// Chooses what happens when connection `id` has more to write than its hard limit allows, in place of
+    /// [`Options::overflow`](crate::Options::overflow). What is queued already is not dropped.
+    pub fn set_overflow(&mut self, id: ConnectionId, overflow: Overflow) {
+        self.core.set_overflow(id, overflow);
     }
 
     /// Closes this connection gracefully: no more frames, what is queued is flushed, then the end of the
@@ -251,8 +319,23 @@ impl<H: Handler> Io<'_, H> {
         self.core.queued_on(id)
     }
 
+    /// What waits on connection `id`, and what it has lost. `None` when it is gone.
+    pub fn connection_stats(&self, id: ConnectionId) -> Option<ConnectionStats> {
+        let connection = self.core.connections.get(id.0)?;
+        let lost = connection.aside.as_ref().map(|aside| aside.lost);
+        let lost = lost.unwrap_or_default();
+        Some(ConnectionStats {
+            queued_bytes: self.core.queued_on(id),
+            above_high: connection.facts.any(Facts::ABOVE_HIGH),
+            overflow: self.core.overflow_of(id),
+            dropped: lost.dropped,
+            dropped_oldest: lost.dropped_oldest,
+            replaced: lost.replaced,
+        })
+    }
+
     /// The loop's counters.
     pub fn stats(&self) -> Stats {
-        self.core.stats
+        self.core.stats()
     }
 }

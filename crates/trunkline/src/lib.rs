@@ -22,6 +22,7 @@ mod remote;
 mod server;
 #[cfg(test)]
 mod simulation;
+mod stats;
 pub mod text;
 mod timer;
 
@@ -33,11 +34,12 @@ pub use codec::{
 pub use connection::Role;
 pub use event_loop::EventLoop;
 pub use handler::{Cause, Closed, Flow, Frame, Handler, Message};
-pub use io::{ConnectionId, Io, Sent};
+pub use io::{ConnectionId, ConnectionStats, Io, Sent};
 pub use net::{Error, ErrorKind, Operation, resolve};
-pub use options::{Deadlines, Options, Overflow, Rates, Stats, WhenFull};
+pub use options::{Deadlines, Options, Overflow, Rates, WhenFull};
 pub use queue::{Full, Queue, WhenOver};
 pub use remote::Remote;
 pub use server::Server;
+pub use stats::Stats;
 pub use timer::TimerId;
 pub use trunkline_selectors::{Mechanism, Trigger};

@@ -26,6 +26,10 @@ pub(crate) enum Mutant {
     PartialFrameLost,
     /// A full socket is not written to again.
     WriteInterestForgotten,
+    /// The oldest message is dropped to make room, though a part of it is written.
+    BegunMessageDropped,
+    /// A message takes the place of one with its key, though a part of that is written.
+    BegunMessageReplaced,
 }
 
 #[cfg(test)]

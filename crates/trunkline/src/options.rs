@@ -11,12 +11,23 @@ pub use deadlines::Deadlines;
 pub use rates::Rates;
 
 /// What happens to a message that would take a connection's outgoing queue over its hard limit.
+///
+/// Chosen for the loop ([`Options::overflow`]) and, where wanted, for one connection
+/// ([`Io::set_overflow`](crate::Io::set_overflow)). Whatever the choice, a message sent with a key
+/// ([`Io::send_keyed`](crate::Io::send_keyed)) first takes the place of an older one with the same key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overflow {
     /// The new message is dropped and counted.
     DropNewest,
+    /// The oldest messages are dropped and counted, as many as must be to make room: whole ones, never one of which a
+    /// part is written. The new message is dropped when even that would not do. As each message has to be told from
+    /// the next, at most one waits for each 64 bytes of the hard limit (and 16 more), and a message takes a few
+    /// instructions more on its way.
+    DropOldest,
     /// The connection is reset: its peer reads too slowly.
     Close,
+    /// As `Close`, and also when the queue has been above the high watermark for so long without a break.
+    CloseAfter(Duration),
 }
 
 /// What happens to a new connection when there is no place for it: at `connections_max`, or when
@@ -97,45 +108,5 @@ impl Default for Options {
             read_buffer_bytes: 64 * 1024,
             until_idle: false,
         }
-    }
-}
-
-/// The counters of a loop, since it began.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Connections accepted.
-    pub accepted: u64,
-    /// Connections of ours that were made.
-    pub connected: u64,
-    /// Connections turned away: by the handler, or because there was no place.
-    pub refused: u64,
-    /// Connections that have ended, in whatever way.
-    pub closed: u64,
-    /// Of those, the ones that did not end in order.
-    pub failed: u64,
-    /// Connections of ours that could not be made.
-    pub connect_failed: u64,
-    /// Calls to accept that failed, other than for want of a client.
-    pub accept_errors: u64,
-    /// Connections open now.
-    pub open: u64,
-    /// The most that were open at once.
-    pub peak_open: u64,
-    /// Frames handed to the handler.
-    pub frames_in: u64,
-    /// Bytes read.
-    pub bytes_in: u64,
-    /// Bytes written.
-    pub bytes_out: u64,
-    /// Messages dropped at a hard limit.
-    pub dropped: u64,
-    /// Turns of the loop.
-    pub turns: u64,
-}
-
-impl Stats {
-    pub(crate) fn opened(&mut self) {
-        self.open += 1;
-        self.peak_open = self.peak_open.max(self.open);
     }
 }

@@ -22,6 +22,8 @@ mod flow;
 #[cfg(target_os = "linux")]
 #[path = "suite/namespaces.rs"]
 mod namespaces;
+#[path = "suite/overflow.rs"]
+mod overflow;
 #[path = "suite/pair.rs"]
 mod pair;
 #[path = "suite/rates.rs"]
@@ -53,6 +55,14 @@ macro_rules! suite {
                 flow::own_output_above_high_pauses_own_input
                 flow::drained_is_told_once_the_queue_is_low
                 flow::pause_holds_frames_back_until_resume
+
+                overflow::drop_newest_keeps_the_beginning
+                overflow::drop_oldest_keeps_the_end
+                overflow::drop_oldest_can_be_chosen_for_one_connection
+                overflow::a_key_conflates_what_waits
+                overflow::broadcast_by_key_reaches_the_quick_and_spares_the_slow
+                overflow::close_after_ends_the_slow_one_alone
+                overflow::a_connection_that_catches_up_in_time_is_kept
 
                 close::e1_half_close_is_an_event_and_not_a_close
                 close::a5_close_loses_nothing_that_was_queued

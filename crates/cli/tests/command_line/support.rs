@@ -272,7 +272,13 @@ impl Client {
             .get_ref()
             .set_read_timeout(Some(PATIENCE))
             .unwrap();
-        matches!(result, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+        match result {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => true,
+            other => {
+                eprintln!("instead of nothing there was: {other:?}");
+                false
+            }
+        }
     }
 
     /// The next line, without its end; empty at the end of the stream.

@@ -67,18 +67,20 @@ impl Facts {
     /// Bytes wait in it, to be written or to become a frame. True as of the last time it was settled; bytes that were
     /// queued since have made it touched.
     pub(crate) const HOLDS_BYTES: Facts = Facts(1 << 20);
+    /// The bounds of its outgoing messages are kept, because a policy or a key may drop one of them.
+    pub(crate) const KEEPS_BOUNDS: Facts = Facts(1 << 21);
     /// A deadline for the handshake runs.
-    pub(crate) const HANDSHAKING: Facts = Facts(1 << 21);
+    pub(crate) const HANDSHAKING: Facts = Facts(1 << 22);
     /// The first frame does not end the handshake: the handler will say when it is done.
-    pub(crate) const LONG_HANDSHAKE: Facts = Facts(1 << 22);
+    pub(crate) const LONG_HANDSHAKE: Facts = Facts(1 << 23);
     /// Output waited when it was settled last.
-    pub(crate) const OUTPUT_WAITS: Facts = Facts(1 << 23);
+    pub(crate) const OUTPUT_WAITS: Facts = Facts(1 << 24);
     /// Its bytes are counted against a rate.
-    pub(crate) const METERED: Facts = Facts(1 << 24);
+    pub(crate) const METERED: Facts = Facts(1 << 25);
     /// Its rate of input is used up for now.
-    pub(crate) const SLOWED_IN: Facts = Facts(1 << 25);
+    pub(crate) const SLOWED_IN: Facts = Facts(1 << 26);
     /// Its rate of output is used up for now.
-    pub(crate) const SLOWED_OUT: Facts = Facts(1 << 26);
+    pub(crate) const SLOWED_OUT: Facts = Facts(1 << 27);
     // The phases; none of them is `Phase::Open`.
     const CONNECTING: Facts = Facts(1 << 16);
     const CLOSING: Facts = Facts(1 << 17);
@@ -133,6 +135,13 @@ impl Facts {
             self.set(facts);
         } else {
             self.clear(facts);
+        }
+    }
+
+    /// Makes these true on a condition.
+    pub(crate) fn set_if(&mut self, facts: Facts, condition: bool) {
+        if condition {
+            self.set(facts);
         }
     }
 
@@ -212,6 +221,7 @@ impl Facts {
             .with(Facts::HOLDS_BYTES)
             .with(Facts::HANDSHAKING)
             .with(Facts::METERED)
+            .with(Facts::KEEPS_BOUNDS)
             .with(Facts::TOUCHED);
         self.0 & ASKED.0 == Facts::READABLE.0 | Facts::WRITABLE.0
     }

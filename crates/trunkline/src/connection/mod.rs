@@ -8,6 +8,8 @@ use trunkline_selectors::Interest;
 
 use crate::handler::Cause;
 use crate::network::Socket;
+use crate::options::Overflow;
+use crate::timer::TimerId;
 
 pub(crate) mod facts;
 pub(crate) mod inbound;
@@ -44,8 +46,31 @@ pub(crate) struct Connection {
     pub(crate) peer: SocketAddr,
     pub(crate) timers: OwnTimers,
     pub(crate) watch: Watch,
+    /// What most connections have no need of; they pay a pointer for it.
+    pub(crate) aside: Option<Box<Aside>>,
+}
+
+/// What few connections have.
+#[derive(Default)]
+pub(crate) struct Aside {
     /// Why it ends, once that is decided; `None` means in order.
-    pub(crate) cause: Option<Box<Cause>>,
+    pub(crate) cause: Option<Cause>,
+    /// What was chosen for this connection in place of the loop's own policy.
+    pub(crate) overflow: Option<Overflow>,
+    /// Runs while its queue is above the high watermark, where that may not be for long.
+    pub(crate) too_slow: Option<TimerId>,
+    pub(crate) lost: Lost,
+}
+
+/// Messages of a connection that were queued, or should have been, and are never sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Lost {
+    /// Not queued for want of room.
+    pub(crate) dropped: u64,
+    /// Dropped to make room for later ones.
+    pub(crate) dropped_oldest: u64,
+    /// Replaced by later ones with the same key.
+    pub(crate) replaced: u64,
 }
 
 impl Connection {
@@ -60,8 +85,17 @@ impl Connection {
             peer,
             timers: OwnTimers::default(),
             watch: Watch::default(),
-            cause: None,
+            aside: None,
         }
+    }
+
+    pub(crate) fn aside(&mut self) -> &mut Aside {
+        self.aside.get_or_insert_default()
+    }
+
+    /// The policy of this connection, if it is not the loop's.
+    pub(crate) fn own_overflow(&self) -> Option<Overflow> {
+        self.aside.as_ref()?.overflow
     }
 
     /// Do bytes wait in it, to be written or to become a frame?
@@ -99,14 +133,16 @@ impl Connection {
     /// Begins a graceful close, for `cause` if it is not simply in order.
     pub(crate) fn begin_close(&mut self, cause: Option<Cause>) {
         self.facts.move_to(Phase::Closing);
-        self.cause = cause.map(Box::new);
+        if let Some(cause) = cause {
+            self.aside().cause = Some(cause);
+        }
     }
 
     /// Begins a reset. A connection that is already being reset keeps its first cause.
     pub(crate) fn begin_abort(&mut self, cause: Cause) {
         if self.facts.phase() < Phase::Aborting {
             self.facts.move_to(Phase::Aborting);
-            self.cause = Some(Box::new(cause));
+            self.aside().cause = Some(cause);
         }
     }
 }

@@ -3,34 +3,23 @@
 //! An idle connection must own no buffer, so the queue is one pointer, empty while nothing waits. The box
 //! behind it, with the buffers it has grown, comes from a small pool that all connections of a loop share
 //! and goes back there with its last byte.
+//!
+//! As a rule nobody asks where one message ends and the next begins, and they are bytes in a buffer. Where the policy
+//! for too much output drops old messages, or where messages have keys, each is a segment of its own.
 
-use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::sync::Arc;
 
 use crate::codec::FrameError;
+use crate::mutant::{Mutant, planted};
 
-/// A buffer of this many bytes takes no further message: the next one begins another buffer, so that what
-/// is written already is freed while the rest still waits.
-const BUFFER_BYTES_MAX: usize = 64 * 1024;
+mod queue;
+mod spare;
+
+use queue::{MESSAGE_BYTES_MIN, MESSAGES_MIN, Queue, Segment};
+pub(crate) use spare::{Held, Parcel, Spare};
+
 /// Shared bytes fewer than this are copied: cheaper than one more slice and a count in shared memory.
 const SHARED_BYTES_MIN: usize = 256;
-/// Queues kept for the next connection that writes.
-const SPARE_QUEUES_MAX: usize = 32;
-/// Places for segments that a spare queue may keep.
-const SPARE_SEGMENTS_MAX: usize = 64;
-
-/// Queues that no connection uses at the moment, kept for their buffers.
-#[derive(Default)]
-pub(crate) struct Spare {
-    /// The one that was given back last: of one connection after another, each takes it and gives it back.
-    last: Option<Box<Queue>>,
-    #[expect(
-        clippy::vec_box,
-        reason = "a box moves between pool and connection as one pointer"
-    )]
-    queues: Vec<Box<Queue>>,
-}
 
 /// The bytes that one connection has still to write, oldest first.
 #[derive(Default)]
@@ -47,29 +36,34 @@ pub(crate) enum Appended {
         /// Bytes that wait now.
         bytes: usize,
     },
+    /// As `Queued`, and older messages are gone.
+    Exchanged {
+        /// Bytes that wait now.
+        bytes: usize,
+        /// An older message with the same key made place.
+        replaced: bool,
+        /// That many of the oldest messages were dropped to make room.
+        dropped: u32,
+    },
     /// The queue would have grown beyond its limit: it is as it was.
     OverLimit,
 }
 
-/// First `buffer`, then `segments`, less the first `written` bytes.
-///
-/// One small message, written whole, needs no more than `buffer`. The segments come into use when shared
-/// bytes or more than one full buffer wait.
-#[derive(Default)]
-struct Queue {
-    buffer: Vec<u8>,
-    segments: VecDeque<Segment>,
-    /// Bytes of the foremost piece that are written: of `buffer` unless that is empty, else of the first
-    /// segment. Less than that piece has.
-    written: usize,
-    /// Bytes that wait in all.
-    bytes: usize,
+/// Takes the beginning of a message back unless it is told that the message is whole: also when the codec panics.
+struct Beginning<'a> {
+    outbound: &'a mut Outbound,
+    spare: &'a mut Spare,
+    start: usize,
 }
 
-/// Never empty.
-enum Segment {
-    Owned(Vec<u8>),
-    Shared(Arc<[u8]>),
+impl Drop for Beginning<'_> {
+    #[cold]
+    fn drop(&mut self) {
+        if let Some(queue) = &mut self.outbound.queue {
+            queue.roll_back(self.start);
+            self.outbound.give_back_if_empty(self.spare);
+        }
+    }
 }
 
 impl Outbound {
@@ -86,50 +80,120 @@ impl Outbound {
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), FrameError>,
     ) -> Result<Appended, FrameError> {
         let queue = self.queue.get_or_insert_with(|| spare.take());
+        let start = queue.tail().len();
+        let beginning = Beginning {
+            outbound: self,
+            spare,
+            start,
+        };
+        let Some(queue) = &mut beginning.outbound.queue else {
+            unreachable!("it has just been put there")
+        };
+        let before = queue.bytes;
         let tail = queue.tail();
-        let start = tail.len();
-        let encoded = encode(tail);
+        encode(tail)?;
         let appended = tail.len().checked_sub(start);
         let appended = appended.expect("a codec only appends to the output");
-        let bytes = queue.bytes + appended;
-        if encoded.is_ok() && appended > 0 && bytes <= hard_limit {
-            queue.bytes = bytes;
+        let bytes = before + appended;
+        if appended == 0 {
             return Ok(Appended::Queued { bytes });
         }
-        queue.roll_back(start);
-        self.give_back_if_empty(spare);
-        encoded?;
-        let bytes = self.bytes();
-        Ok(if appended == 0 {
-            Appended::Queued { bytes }
-        } else {
-            Appended::OverLimit
-        })
+        if bytes > hard_limit {
+            return Ok(Appended::OverLimit);
+        }
+        queue.bytes = bytes;
+        beginning.spare.held.add(appended);
+        beginning.spare.held.note_queue(bytes);
+        std::mem::forget(beginning);
+        Ok(Appended::Queued { bytes })
     }
 
-    /// Queues bytes that other connections may queue as well. `false` when more than `hard_limit` bytes
-    /// would wait: then nothing is queued.
+    /// Queues bytes that other connections may queue as well. Nothing is queued when more than `hard_limit` bytes
+    /// would wait.
     pub(crate) fn push_shared(
         &mut self,
         spare: &mut Spare,
         hard_limit: usize,
-        shared: Arc<[u8]>,
-    ) -> bool {
-        let bytes = self.bytes() + shared.len();
+        parcel: &mut Parcel<'_>,
+    ) -> Appended {
+        let length = parcel.bytes.len();
+        let bytes = self.bytes() + length;
         if bytes > hard_limit {
-            return false;
+            return Appended::OverLimit;
         }
-        if shared.is_empty() {
-            return true;
+        if length > 0 {
+            let queue = self.queue.get_or_insert_with(|| spare.take());
+            queue.bytes = bytes;
+            if length < SHARED_BYTES_MIN {
+                queue.tail().extend_from_slice(parcel.bytes);
+                spare.held.add(length);
+            } else {
+                let shared = parcel.share(&mut spare.held);
+                queue.segments.push_back(Segment::Shared(shared));
+            }
+            spare.held.note_queue(bytes);
+        }
+        Appended::Queued { bytes }
+    }
+
+    /// Queues a message whose bounds are kept: it takes the place of one with the same key that has not begun to be
+    /// written. When there is no room, and the oldest may be dropped, as many are dropped as must be; messages of
+    /// which a part is written stay, and so do bytes that were queued without their bounds.
+    pub(crate) fn push_message(
+        &mut self,
+        spare: &mut Spare,
+        hard_limit: usize,
+        drop_oldest: bool,
+        parcel: &mut Parcel<'_>,
+        key: Option<u64>,
+    ) -> Appended {
+        let length = parcel.bytes.len();
+        if length == 0 {
+            let bytes = self.bytes();
+            return Appended::Queued { bytes };
         }
         let queue = self.queue.get_or_insert_with(|| spare.take());
-        queue.bytes = bytes;
-        if shared.len() < SHARED_BYTES_MIN {
-            queue.tail().extend_from_slice(&shared);
-        } else {
-            queue.segments.push_back(Segment::Shared(shared));
+        let room = Room {
+            bytes_max: hard_limit,
+            segments_max: hard_limit / MESSAGE_BYTES_MIN + MESSAGES_MIN,
+        };
+        let (kept, kept_bytes) = queue.kept();
+        let possible = drop_oldest && room.has(kept, kept_bytes, length);
+        let mut dropped = 0;
+        loop {
+            let older = key.and_then(|key| queue.position_of(key));
+            let freed = older.map_or(0, |position| queue.length_at(position));
+            let segments = queue.segments.len() - usize::from(older.is_some());
+            if room.has(segments, queue.bytes - freed, length) {
+                let shared = parcel.share(&mut spare.held);
+                match older {
+                    Some(position) => queue.replace(position, shared, &mut spare.held),
+                    None => queue.push_message(shared, key),
+                }
+                let (bytes, replaced) = (queue.bytes, older.is_some());
+                spare.held.note_queue(bytes);
+                return if replaced || dropped > 0 {
+                    Appended::Exchanged {
+                        bytes,
+                        replaced,
+                        dropped,
+                    }
+                } else {
+                    Appended::Queued { bytes }
+                };
+            }
+            if !possible {
+                self.give_back_if_empty(spare);
+                return Appended::OverLimit;
+            }
+            let first = if planted(Mutant::BegunMessageDropped) {
+                0
+            } else {
+                kept
+            };
+            queue.drop_at(first, &mut spare.held);
+            dropped += 1;
         }
-        true
     }
 
     /// Queues `bytes`, whatever the limits, by taking their buffer over where it can: `bytes` is empty then.
@@ -139,6 +203,8 @@ impl Outbound {
         }
         let queue = self.queue.get_or_insert_with(|| spare.take());
         queue.bytes += bytes.len();
+        spare.held.add(bytes.len());
+        spare.held.note_queue(queue.bytes);
         if queue.bytes == bytes.len() {
             std::mem::swap(&mut queue.buffer, bytes);
         } else {
@@ -202,16 +268,16 @@ impl Outbound {
         if count == self.bytes() {
             self.clear(spare);
         } else {
-            self.advance(count);
+            self.advance(count, &mut spare.held);
         }
     }
 
     #[inline(never)]
-    fn advance(&mut self, count: usize) {
+    fn advance(&mut self, count: usize, held: &mut Held) {
         let queue = self.queue.as_mut().filter(|queue| count < queue.bytes);
         queue
             .expect("no more bytes are written than waited")
-            .advance(count);
+            .advance(count, held);
     }
 
     /// Drops all that waits, and says how many bytes that was.
@@ -225,6 +291,14 @@ impl Outbound {
         bytes
     }
 
+    /// How many keys the queue remembers.
+    #[cfg(test)]
+    fn remembered_keys(&self) -> usize {
+        self.queue
+            .as_ref()
+            .map_or(0, |queue| queue.remembered_keys())
+    }
+
     fn give_back_if_empty(&mut self, spare: &mut Spare) {
         if self.bytes() == 0 {
             self.clear(spare);
@@ -232,143 +306,16 @@ impl Outbound {
     }
 }
 
-impl Queue {
-    /// The buffer that the next message is appended to: perhaps a new segment, still empty.
-    #[inline]
-    fn tail(&mut self) -> &mut Vec<u8> {
-        if self.segments.is_empty() && self.buffer.len() < BUFFER_BYTES_MAX {
-            return &mut self.buffer;
-        }
-        self.last_owned_segment()
-    }
-
-    fn last_owned_segment(&mut self) -> &mut Vec<u8> {
-        let takes_more = |segment: &Segment| matches!(segment, Segment::Owned(bytes) if bytes.len() < BUFFER_BYTES_MAX);
-        if !self.segments.back().is_some_and(takes_more) {
-            self.segments.push_back(Segment::Owned(Vec::new()));
-        }
-        match self.segments.back_mut() {
-            Some(Segment::Owned(bytes)) => bytes,
-            _ => unreachable!("an owned segment was there or has just been pushed"),
-        }
-    }
-
-    /// Cuts the tail, as `tail` gave it out, back to `length` bytes.
-    #[cold]
-    fn roll_back(&mut self, length: usize) {
-        match self.segments.back_mut() {
-            Some(Segment::Owned(bytes)) if length > 0 => {
-                bytes.truncate(length);
-                bytes.shrink_to(BUFFER_BYTES_MAX);
-            }
-            Some(_) => {
-                self.segments.pop_back();
-            }
-            None => {
-                self.buffer.truncate(length);
-                self.buffer.shrink_to(BUFFER_BYTES_MAX);
-            }
-        }
-    }
-
-    /// What waits, piece by piece.
-    #[inline]
-    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        let segments = self.segments.iter().map(Segment::bytes);
-        let buffer = (!self.buffer.is_empty()).then_some(self.buffer.as_slice());
-        let mut written = self.written;
-        buffer
-            .into_iter()
-            .chain(segments)
-            .map(move |piece| &piece[std::mem::take(&mut written)..])
-    }
-
-    /// Drops `count` bytes from the front; more than that wait.
-    fn advance(&mut self, count: usize) {
-        self.bytes -= count;
-        self.written += count;
-        if !self.buffer.is_empty() {
-            if self.written < self.buffer.len() {
-                return;
-            }
-            self.written -= self.buffer.len();
-            self.buffer.clear();
-            self.buffer.shrink_to(BUFFER_BYTES_MAX);
-        }
-        while let Some(segment) = self.segments.front() {
-            let length = segment.bytes().len();
-            if self.written < length {
-                return;
-            }
-            self.written -= length;
-            self.segments.pop_front();
-        }
-    }
-
-    #[inline]
-    fn reset(&mut self) {
-        self.buffer.clear();
-        self.written = 0;
-        self.bytes = 0;
-        if self.buffer.capacity() > BUFFER_BYTES_MAX || self.segments.capacity() > 0 {
-            self.shrink();
-        }
-    }
-
-    #[inline(never)]
-    fn shrink(&mut self) {
-        self.buffer.shrink_to(BUFFER_BYTES_MAX);
-        self.segments.clear();
-        self.segments.shrink_to(SPARE_SEGMENTS_MAX);
-    }
+/// What may wait on one connection where bounds are kept.
+struct Room {
+    bytes_max: usize,
+    segments_max: usize,
 }
 
-impl Segment {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Owned(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
-        }
-    }
-}
-
-impl Spare {
-    #[inline]
-    #[expect(
-        clippy::unnecessary_box_returns,
-        reason = "the box is what is kept and used again"
-    )]
-    fn take(&mut self) -> Box<Queue> {
-        match self.last.take() {
-            Some(queue) => queue,
-            None => self.take_another(),
-        }
-    }
-
-    #[inline(never)]
-    #[expect(
-        clippy::unnecessary_box_returns,
-        reason = "the box is what is kept and used again"
-    )]
-    fn take_another(&mut self) -> Box<Queue> {
-        self.queues.pop().unwrap_or_default()
-    }
-
-    #[inline]
-    fn put(&mut self, mut queue: Box<Queue>) {
-        queue.reset();
-        if self.last.is_none() {
-            self.last = Some(queue);
-        } else {
-            self.put_another(queue);
-        }
-    }
-
-    #[inline(never)]
-    fn put_another(&mut self, queue: Box<Queue>) {
-        if self.queues.len() < SPARE_QUEUES_MAX {
-            self.queues.push(queue);
-        }
+impl Room {
+    /// Is there room for `length` bytes more, in a segment of their own?
+    fn has(&self, segments: usize, bytes: usize, length: usize) -> bool {
+        bytes.saturating_add(length) <= self.bytes_max && segments < self.segments_max
     }
 }
 

@@ -16,6 +16,8 @@ pub(crate) enum Due {
     /// The rate of input, or of output, lets more bytes go.
     FasterIn(u32),
     FasterOut(u32),
+    /// Its queue has been above the high watermark for as long as it may be.
+    TooSlow(u32),
     RetryAccept,
     /// The next tick begins.
     Tick,

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use trunkline_selectors::Interest;
 
 use super::{EventLoop, Session};
-use crate::connection::{Connection, Facts, Role};
+use crate::connection::{Facts, Role};
 use crate::core::{Due, Stopping};
 use crate::handler::Handler;
 use crate::io::{ConnectionId, Io};
@@ -115,11 +115,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     }
 
     fn accepted(&mut self, socket: Socket, peer: SocketAddr) {
-        let id = ConnectionId(
-            self.core
-                .connections
-                .insert(Connection::new(peer, Role::Accepted)),
-        );
+        let id = self.core.insert(peer, Role::Accepted);
         self.keep(id, socket, Interest::READ);
         self.core.stats.accepted += 1;
         self.opened(id);

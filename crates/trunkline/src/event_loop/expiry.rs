@@ -73,7 +73,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             Deadline::Idle => Cause::IdleExpired,
             Deadline::Lifetime => Cause::LifetimeExpired,
             // What waits for it would wait again.
-            Deadline::Rate => return self.done(id, Cause::TooSlow, Ending::Reset),
+            Deadline::Rate => return self.done(id, Cause::BelowRate, Ending::Reset),
             Deadline::WriteStall => return self.done(id, Cause::WriteStalled, Ending::Reset),
         };
         self.core.close(id, Some(cause));

@@ -17,8 +17,9 @@ use crate::io::{ConnectionId, Io};
 use crate::net::{Error, Operation};
 use crate::network::kernel::Kernel;
 use crate::network::{Event, Network, Token};
-use crate::options::{Options, Stats};
+use crate::options::Options;
 use crate::remote::Remote;
+use crate::stats::Stats;
 use crate::timer::TimerId;
 
 mod accept;
@@ -131,7 +132,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     /// The counters so far.
     pub fn stats(&self) -> Stats {
-        self.core.stats
+        self.core.stats()
     }
 
     /// Turns until the loop has ended; gives the handler back, and the counters.
@@ -140,7 +141,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     /// When waiting itself fails, which leaves nothing to go on with.
     pub fn run(mut self) -> Result<(H, Stats), Error> {
         while self.turn(None)? {}
-        Ok((self.handler, self.core.stats))
+        let stats = self.core.stats();
+        Ok((self.handler, stats))
     }
 
     /// One turn: waits at most `wait_max` (`None`: as long as it takes), then serves everything that is
@@ -273,6 +275,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                 Due::NextAttempt(index) => self.fire(index, Self::next_attempt),
                 Due::FasterIn(index) => self.fire(index, |this, id| this.speed_up(id, Way::In)),
                 Due::FasterOut(index) => self.fire(index, |this, id| this.speed_up(id, Way::Out)),
+                Due::TooSlow(index) => self.fire(index, |this, id| this.core.is_too_slow(id)),
                 Due::RetryAccept => self.retry_accepting(),
                 Due::Tick => self.tick(),
                 Due::MoreDeadlines => self.expire_deadlines(),
@@ -348,11 +351,15 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             self.core.deadlines.cancel(timer);
         }
         let unsent = connection.outbound.clear(&mut self.core.spare) as u64;
+        let aside = connection.aside.take().unwrap_or_default();
+        if let Some(timer) = aside.too_slow {
+            self.core.timers.cancel(timer);
+        }
         let session = self
             .sessions
             .get_mut(id.0.index() as usize)
             .and_then(Option::take);
-        let cause = connection.cause.map_or(cause, |cause| *cause);
+        let cause = aside.cause.unwrap_or(cause);
         let Some(session) = session else {
             // Its socket was never made.
             self.tell_connect_failed(id, connection.peer, cause);

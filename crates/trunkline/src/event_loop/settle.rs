@@ -14,7 +14,7 @@ use crate::io::{ConnectionId, Io};
 use crate::mutant::{Mutant, planted};
 use crate::net::Operation;
 use crate::network::{Network, Trigger};
-use crate::options::Stats;
+use crate::stats::Stats;
 
 /// Pieces of a queue handed to the kernel in one call.
 const SLICES_MAX: usize = 16;
@@ -96,6 +96,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         if connection.facts.any(Facts::METERED) {
             self.core.note_meter(id);
         }
+        self.core.note_progress(id);
         self.tell_drained(id);
         if self.core.stopping == Stopping::Draining {
             self.close_if_idle(id);

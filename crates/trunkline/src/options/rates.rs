@@ -24,7 +24,7 @@ pub struct Rates {
     pub out_bytes_per_second: Option<u64>,
     /// The least that a peer has to send while it is in the middle of frames, and to take while output waits for it. One
     /// that falls behind during a whole [`window`](Rates::window) is reset
-    /// ([`Cause::TooSlow`](crate::Cause::TooSlow)). The time in which nothing is under way, or we hold back
+    /// ([`Cause::BelowRate`](crate::Cause::BelowRate)). The time in which nothing is under way, or we hold back
     /// ourselves, does not count.
     pub least_bytes_per_second: Option<u64>,
     /// Over what time the least is asked for. The precision is that of [`Deadlines`](crate::Deadlines).

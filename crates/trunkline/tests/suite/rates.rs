@@ -103,7 +103,7 @@ fn sends_parts<N: Network>(network: N, bytes: usize) -> bool {
                 io.after(OFTEN, times.max(due as u64) + 1);
             }
             (SERVER, Happening::Closed(closed)) => match closed.cause {
-                Cause::TooSlow => {
+                Cause::BelowRate => {
                     let lasted = io.now() - began.unwrap();
                     assert!(lasted >= WINDOW, "early: {lasted:?}");
                     bump(&seen);
@@ -146,7 +146,7 @@ pub(crate) fn who_takes_output_too_slowly_is_reset<N: Network>(network: N) {
                 while io.send(&[b'z'; 16_000]) != Sent::Dropped {}
             }
             (SERVER, Happening::Closed(closed)) => {
-                assert!(matches!(closed.cause, Cause::TooSlow), "{closed:?}");
+                assert!(matches!(closed.cause, Cause::BelowRate), "{closed:?}");
                 bump(&seen);
                 io.resume_connection(client.unwrap());
             }

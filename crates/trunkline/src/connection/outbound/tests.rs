@@ -1,13 +1,15 @@
+mod messages;
+
 use std::io::IoSlice;
 use std::mem::size_of;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{
-    Appended, BUFFER_BYTES_MAX, Outbound, Queue, SHARED_BYTES_MIN, SPARE_QUEUES_MAX,
-    SPARE_SEGMENTS_MAX, Spare,
-};
+use super::queue::{BUFFER_BYTES_MAX, SPARE_SEGMENTS_MAX};
+use super::spare::SPARE_QUEUES_MAX;
+use super::{Appended, Outbound, Parcel, SHARED_BYTES_MIN, Spare};
 use crate::codec::FrameError;
 
 const NO_LIMIT: usize = usize::MAX;
@@ -22,10 +24,12 @@ fn append(outbound: &mut Outbound, spare: &mut Spare, limit: usize, bytes: &[u8]
         .expect("encoding succeeds")
 }
 
-impl Spare {
-    fn kept(&self) -> impl Iterator<Item = &Queue> {
-        self.queues.iter().chain(&self.last).map(Box::as_ref)
-    }
+/// Queues bytes that are shared with nobody else yet. Says whether there was room.
+fn push(outbound: &mut Outbound, spare: &mut Spare, limit: usize, bytes: &[u8]) -> bool {
+    let mut parcel = Parcel::new(bytes);
+    let appended = outbound.push_shared(spare, limit, &mut parcel);
+    parcel.end(spare);
+    matches!(appended, Appended::Queued { bytes } if bytes == outbound.bytes())
 }
 
 /// All that waits, gathered `places` slices at a time.
@@ -78,7 +82,8 @@ fn spare_memory_is_bounded() {
     let mut spare = Spare::default();
     let mut all: Vec<Outbound> = Vec::new();
     all.resize_with(SPARE_QUEUES_MAX + 10, Outbound::default);
-    let shared: Arc<[u8]> = vec![7; SHARED_BYTES_MIN].into();
+    let bytes = vec![7; SHARED_BYTES_MIN];
+    let mut parcel = Parcel::new(&bytes);
     for outbound in &mut all {
         append(
             outbound,
@@ -87,9 +92,11 @@ fn spare_memory_is_bounded() {
             &vec![1; 4 * BUFFER_BYTES_MAX],
         );
         for _ in 0..200 {
-            outbound.push_shared(&mut spare, NO_LIMIT, Arc::clone(&shared));
+            outbound.push_shared(&mut spare, NO_LIMIT, &mut parcel);
         }
     }
+    let shared = parcel.share(&mut spare.held);
+    parcel.end(&mut spare);
     for outbound in &mut all {
         outbound.clear(&mut spare);
     }
@@ -106,23 +113,31 @@ fn spare_memory_is_bounded() {
 }
 
 #[test]
-fn shared_bytes_are_not_copied() {
-    let (mut outbound, mut spare) = (Outbound::default(), Spare::default());
-    let large: Arc<[u8]> = vec![7; SHARED_BYTES_MIN].into();
-    let small: Arc<[u8]> = vec![8; SHARED_BYTES_MIN - 1].into();
-    assert!(outbound.push_shared(&mut spare, NO_LIMIT, Arc::clone(&large)));
-    assert!(outbound.push_shared(&mut spare, NO_LIMIT, Arc::clone(&small)));
-    assert_eq!(
-        (Arc::strong_count(&large), Arc::strong_count(&small)),
-        (2, 1)
-    );
-    assert_eq!(waiting(&outbound, 4), [&large[..], &small[..]].concat());
-    outbound.consume(large.len(), &mut spare);
-    assert_eq!(
-        Arc::strong_count(&large),
-        1,
-        "let go as soon as they are written"
-    );
+fn shared_bytes_are_not_copied_and_count_once() {
+    let mut spare = Spare::default();
+    let (mut first, mut second) = (Outbound::default(), Outbound::default());
+    let large = vec![7; SHARED_BYTES_MIN];
+    let small = vec![8; SHARED_BYTES_MIN - 1];
+    for bytes in [&large, &small] {
+        let mut parcel = Parcel::new(bytes);
+        for outbound in [&mut first, &mut second] {
+            outbound.push_shared(&mut spare, NO_LIMIT, &mut parcel);
+        }
+        parcel.end(&mut spare);
+    }
+    assert_eq!(waiting(&first, 4), [&large[..], &small[..]].concat());
+    assert_eq!(waiting(&first, 4), waiting(&second, 4));
+    assert_eq!(spare.held.bytes, large.len() + 2 * small.len());
+    first.consume(large.len(), &mut spare);
+    second.consume(large.len() - 1, &mut spare);
+    assert_eq!(spare.held.bytes, large.len() + 2 * small.len(), "still one");
+    second.consume(1, &mut spare);
+    assert_eq!(spare.held.bytes, 2 * small.len());
+    first.clear(&mut spare);
+    second.consume(small.len(), &mut spare);
+    assert_eq!(spare.held.bytes, 0);
+    assert_eq!(spare.held.bytes_peak, large.len() + 2 * small.len());
+    assert_eq!(spare.held.queue_peak, large.len() + small.len());
 }
 
 #[test]
@@ -141,15 +156,15 @@ fn the_limit_is_kept_and_reached() {
         append(&mut outbound, &mut spare, 10, &[2; 3]),
         Appended::OverLimit
     );
-    assert!(!outbound.push_shared(&mut spare, 10, vec![3; 3].into()));
+    assert!(!push(&mut outbound, &mut spare, 10, &[3; 3]));
     assert_eq!(
         append(&mut outbound, &mut spare, 10, &[4; 2]),
         Appended::Queued { bytes: 10 }
     );
-    assert!(outbound.push_shared(&mut spare, 10, Vec::new().into()));
+    assert!(push(&mut outbound, &mut spare, 10, &[]));
     assert_eq!(waiting(&outbound, 4), [1, 1, 1, 1, 1, 1, 1, 1, 4, 4]);
     outbound.consume(1, &mut spare);
-    assert!(outbound.push_shared(&mut spare, 10, vec![5].into()));
+    assert!(push(&mut outbound, &mut spare, 10, &[5]));
 }
 
 #[test]
@@ -168,13 +183,32 @@ fn a_failed_message_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_codec_that_panics_leaves_nothing_behind() {
+    let (mut outbound, mut spare) = (Outbound::default(), Spare::default());
+    for before in [0, 3, BUFFER_BYTES_MAX] {
+        append(&mut outbound, &mut spare, NO_LIMIT, &vec![1; before]);
+        let panicked = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            outbound.append_with(&mut spare, NO_LIMIT, |output| {
+                output.extend_from_slice(b"half a mess");
+                std::panic::resume_unwind(Box::new("the codec"))
+            })
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(waiting(&outbound, 4), vec![1; before]);
+        assert_eq!(spare.held.bytes, before);
+        assert_eq!(outbound.clear(&mut spare), before);
+    }
+    assert!(outbound.queue.is_none());
+}
+
+#[test]
 fn an_empty_message_keeps_the_connection_idle() {
     let (mut outbound, mut spare) = (Outbound::default(), Spare::default());
     assert_eq!(
         append(&mut outbound, &mut spare, 0, b""),
         Appended::Queued { bytes: 0 }
     );
-    assert!(outbound.push_shared(&mut spare, 0, Vec::new().into()));
+    assert!(push(&mut outbound, &mut spare, 0, &[]));
     assert!(outbound.queue.is_none());
     assert_eq!(
         (waiting(&outbound, 4), outbound.clear(&mut spare)),
@@ -289,8 +323,7 @@ impl Pair {
             Step::Share(length) => {
                 let message = self.message(length);
                 let fits = self.model.len() + length <= limit;
-                let shared = Arc::from(message.as_slice());
-                assert_eq!(self.outbound.push_shared(spare, limit, shared), fits);
+                assert_eq!(push(&mut self.outbound, spare, limit, &message), fits);
                 self.model.extend(message.iter().filter(|_| fits));
             }
             Step::Consume(thousandths) => {
@@ -337,5 +370,8 @@ proptest! {
             first.check(places);
             second.check(places);
         }
+        let waiting = [first, second].map(|mut pair| pair.outbound.clear(&mut spare));
+        prop_assert!(spare.held.bytes_peak >= waiting.iter().sum());
+        prop_assert_eq!(spare.held.bytes, 0);
     }
 }
