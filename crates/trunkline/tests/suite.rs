@@ -17,8 +17,12 @@ mod data;
 mod deadlines;
 #[path = "suite/every_operation.rs"]
 mod every_operation;
+#[path = "suite/fairness.rs"]
+mod fairness;
 #[path = "suite/flow.rs"]
 mod flow;
+#[path = "suite/leap.rs"]
+mod leap;
 #[cfg(target_os = "linux")]
 #[path = "suite/namespaces.rs"]
 mod namespaces;
@@ -79,6 +83,10 @@ macro_rules! suite {
                 deadlines::a_slow_reader_that_takes_something_is_not_stalled
                 deadlines::a_lifetime_ends_whatever_the_connection_does
                 deadlines::who_keeps_all_deadlines_never_notices_them
+
+                fairness::a4_a_slow_reader_does_not_hold_up_others
+                fairness::e7_a_flooding_peer_does_not_starve_the_light_ones
+                fairness::w6_cancelled_timers_do_not_keep_the_loop_turning
 
                 rates::input_is_read_as_fast_as_its_rate
                 rates::output_is_written_as_fast_as_its_rate

@@ -12,30 +12,30 @@ use crate::units::{Limit, byte_rate_or_off, duration};
 #[command(next_help_heading = "Rates (bytes over a time such as 500/s, 64KiB/s or 1MiB/m, or off)")]
 pub(crate) struct RateArguments {
     /// Read from each client at most so fast.
-    #[arg(long, value_name = "RATE", value_parser = byte_rate_or_off)]
-    rate_in: Option<Limit<u64>>,
+    #[arg(long = "rate-in", value_name = "RATE", value_parser = byte_rate_or_off)]
+    input: Option<Limit<u64>>,
 
     /// Write to each client at most so fast.
-    #[arg(long, value_name = "RATE", value_parser = byte_rate_or_off)]
-    rate_out: Option<Limit<u64>>,
+    #[arg(long = "rate-out", value_name = "RATE", value_parser = byte_rate_or_off)]
+    output: Option<Limit<u64>>,
 
     /// Reset clients that send a message, or take what waits for them, more slowly than this.
-    #[arg(long, value_name = "RATE", value_parser = byte_rate_or_off)]
-    rate_min: Option<Limit<u64>>,
+    #[arg(long = "rate-min", value_name = "RATE", value_parser = byte_rate_or_off)]
+    least: Option<Limit<u64>>,
 
     /// Over what time the lowest rate is measured.
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
-    rate_window: Duration,
+    #[arg(long = "rate-window", value_name = "TIME", value_parser = duration, default_value = "10s")]
+    window: Duration,
 }
 
 impl RateArguments {
     /// The server with these rates.
     pub(crate) fn apply<H: Handler>(&self, server: Server<H>) -> Server<H> {
         server.rates(Rates {
-            in_bytes_per_second: self.rate_in.and_then(Limit::get),
-            out_bytes_per_second: self.rate_out.and_then(Limit::get),
-            least_bytes_per_second: self.rate_min.and_then(Limit::get),
-            window: self.rate_window,
+            in_bytes_per_second: self.input.and_then(Limit::get),
+            out_bytes_per_second: self.output.and_then(Limit::get),
+            least_bytes_per_second: self.least.and_then(Limit::get),
+            window: self.window,
         })
     }
 }

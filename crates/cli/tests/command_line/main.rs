@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod connecting;
+mod deadlines;
 mod encoding;
 mod exhaustion;
 mod framing;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::wheel::{LEVELS, NONE};
+use super::wheel::{LEVELS, Slot};
 use super::{TimerId, Timers};
 
 const NANOSECOND: Duration = Duration::from_nanos(1);
@@ -66,7 +66,7 @@ fn w6_a_million_timers_set_and_cancelled_leave_nothing_and_move_nothing() {
         u64::from(2 * COUNT),
         "each was placed once"
     );
-    assert!(timers.wheel.slots.iter().all(|slot| slot.first == NONE));
+    assert!(timers.wheel.slots.iter().all(Slot::owns_little));
 }
 
 #[test]

@@ -47,33 +47,50 @@ pub(crate) struct Wheel<K> {
     pub(super) placements: u64,
 }
 
-/// A list of timers in the order they were set.
-#[derive(Clone, Copy)]
+/// The timers of one slot in the order they were set, and among them some that were cancelled since: to take a timer
+/// out of the middle would touch its neighbours, which lie anywhere in memory. Where they are the most of a list, it is
+/// cleared of them.
+#[derive(Default)]
 pub(super) struct Slot {
-    pub(super) first: u32,
-    last: u32,
+    list: Vec<TimerId>,
+    /// Those before this have expired.
+    start: usize,
+    /// Timers in it that wait.
+    waiting: u32,
     /// No timer here is due before this. It is exact unless that timer was cancelled: looking for the next
     /// would make cancelling slow, and one turn of the loop for nothing is the cheaper price.
     earliest: u64,
 }
 
-/// Two to a cache line, as long as the payload has no more than ten bytes.
+/// A timer, or the place of one that was.
 pub(super) struct Entry<K> {
+    /// When it is due; in a vacant entry the next vacant one.
     due: u64,
     pub(super) generation: u32,
-    previous: u32,
-    /// Next in the slot, or the next vacant entry.
-    next: u32,
     payload: K,
     /// `VACANT` in a vacant entry.
     slot: u16,
 }
 
-const EMPTY: Slot = Slot {
-    first: NONE,
-    last: NONE,
-    earliest: u64::MAX,
-};
+/// A list as long as this may keep timers that were cancelled, and the memory of this many when it is empty.
+const LIST_MIN: usize = 16;
+/// A longer one is cleared when not one in so many waits.
+const WAITING_MIN: usize = 4;
+
+impl<K> Entry<K> {
+    /// Does that timer wait here?
+    #[inline]
+    fn is(&self, timer: TimerId) -> bool {
+        self.generation == timer.generation && self.slot != VACANT
+    }
+}
+
+#[cfg(test)]
+impl Slot {
+    pub(super) fn owns_little(&self) -> bool {
+        self.list.is_empty() && self.list.capacity() <= LIST_MIN
+    }
+}
 
 impl<K: Copy> Wheel<K> {
     pub(crate) fn new() -> Self {
@@ -84,7 +101,7 @@ impl<K: Copy> Wheel<K> {
             vacant: NONE,
             levels: 0,
             occupied: [0; LEVELS],
-            slots: vec![EMPTY; LEVELS * SLOTS].into_boxed_slice(),
+            slots: (0..LEVELS * SLOTS).map(|_| Slot::default()).collect(),
             #[cfg(test)]
             placements: 0,
         }
@@ -95,9 +112,10 @@ impl<K: Copy> Wheel<K> {
     pub(crate) fn insert(&mut self, due: u64, payload: K) -> TimerId {
         let due = due.max(self.elapsed);
         let index = self.claim(due, payload);
-        self.place(index);
+        let timer = self.id(index);
+        self.place(timer);
         self.len += 1;
-        self.id(index)
+        timer
     }
 
     /// Takes a timer back. `None` when it has expired or was cancelled before.
@@ -110,7 +128,7 @@ impl<K: Copy> Wheel<K> {
     #[inline]
     pub(crate) fn is_waiting(&self, timer: TimerId) -> bool {
         let entry = self.entries.get(timer.index as usize);
-        entry.is_some_and(|entry| entry.generation == timer.generation && entry.slot != VACANT)
+        entry.is_some_and(|entry| entry.is(timer))
     }
 
     /// When the timer at this index is due. It must wait: only who has set a timer, and knows that it has neither
@@ -142,9 +160,7 @@ impl<K: Copy> Wheel<K> {
     /// each that expires never reaches the end.
     pub(crate) fn expire(&mut self, now: u64) -> Option<(TimerId, u64, K)> {
         while let Some((level, slot)) = self.first_slot() {
-            let Slot {
-                first, earliest, ..
-            } = self.slots[slot];
+            let earliest = self.slots[slot].earliest;
             if earliest > now {
                 // The wheel's time may move up to the first slot without moving what lies in any.
                 let digits_above = level * DIGIT_BITS;
@@ -153,10 +169,11 @@ impl<K: Copy> Wheel<K> {
                 }
                 return None;
             }
-            if level == 0 {
-                return Some(self.pop(first));
+            if level > 0 {
+                self.spread(slot, now);
+            } else if let Some(expired) = self.pop(slot) {
+                return Some(expired);
             }
-            self.spread(slot, now);
         }
         self.elapsed = self.elapsed.max(now);
         None
@@ -173,31 +190,36 @@ impl<K: Copy> Wheel<K> {
         self.len == 0
     }
 
-    fn pop(&mut self, index: u32) -> (TimerId, u64, K) {
-        let timer = self.id(index);
-        self.elapsed = self.entries[index as usize].due;
-        (timer, self.elapsed, self.remove(index))
+    /// Takes out the first timer of a slot of the lowest level.
+    fn pop(&mut self, slot: usize) -> Option<(TimerId, u64, K)> {
+        while let Some(&timer) = self.slots[slot].list.get(self.slots[slot].start) {
+            self.slots[slot].start += 1;
+            if self.is_waiting(timer) {
+                self.elapsed = self.entries[timer.index as usize].due;
+                return Some((timer, self.elapsed, self.remove(timer.index)));
+            }
+        }
+        None
     }
 
     /// Moves the timers of the first slot that is not empty, some of which may be due at `now`, to lower
     /// levels, and so that the earliest of them is at the lowest if it is due.
     fn spread(&mut self, slot: usize, now: u64) {
-        let first = self.slots[slot].first;
-        self.slots[slot] = EMPTY;
+        let mut list = std::mem::take(&mut self.slots[slot].list);
+        list.drain(..self.slots[slot].start);
         self.mark_empty(slot);
-        let mut earliest = u64::MAX;
-        let mut index = first;
-        while index != NONE {
-            let entry = &self.entries[index as usize];
-            earliest = earliest.min(entry.due);
-            index = entry.next;
+        list.retain(|&timer| self.is_waiting(timer));
+        let dues = list
+            .iter()
+            .map(|timer| self.entries[timer.index as usize].due);
+        self.elapsed = dues.min().unwrap_or(now).min(now);
+        for &timer in &list {
+            self.place(timer);
         }
-        self.elapsed = earliest.min(now);
-        let mut index = first;
-        while index != NONE {
-            let next = self.entries[index as usize].next;
-            self.place(index);
-            index = next;
+        // A slot that will be used again soon need not begin with nothing.
+        if list.capacity() <= LIST_MIN && self.slots[slot].list.capacity() == 0 {
+            list.clear();
+            self.slots[slot].list = list;
         }
     }
 
@@ -212,62 +234,71 @@ impl<K: Copy> Wheel<K> {
         Some((level, level * SLOTS + digit))
     }
 
-    /// Appends an entry to the slot where its deadline belongs now.
+    /// Appends a timer to the slot where its deadline belongs now.
     #[inline]
-    fn place(&mut self, index: u32) {
+    fn place(&mut self, timer: TimerId) {
         #[cfg(test)]
         {
             self.placements += 1;
         }
-        let due = self.entries[index as usize].due;
-        let position = slot_of(self.elapsed, due);
+        let entry = &mut self.entries[timer.index as usize];
+        let position = slot_of(self.elapsed, entry.due);
+        entry.slot = position as u16;
         let slot = &mut self.slots[position];
-        let last = std::mem::replace(&mut slot.last, index);
-        slot.earliest = slot.earliest.min(due);
-        if last == NONE {
-            slot.first = index;
+        if slot.waiting == 0 {
+            slot.earliest = entry.due;
             self.levels |= 1 << (position / SLOTS);
             self.occupied[position / SLOTS] |= 1 << (position % SLOTS);
-        } else {
-            self.entries[last as usize].next = index;
         }
-        let entry = &mut self.entries[index as usize];
-        entry.slot = position as u16;
-        entry.previous = last;
-        entry.next = NONE;
+        slot.earliest = slot.earliest.min(entry.due);
+        slot.waiting += 1;
+        slot.list.push(timer);
     }
 
-    /// Takes an entry out of its slot and leaves it vacant.
+    /// Leaves an entry vacant.
     #[inline]
     fn remove(&mut self, index: u32) -> K {
         let entry = &mut self.entries[index as usize];
-        let (previous, next, slot) = (entry.previous, entry.next, usize::from(entry.slot));
-        let payload = entry.payload;
+        let (slot, payload) = (usize::from(entry.slot), entry.payload);
         entry.slot = VACANT;
         // An entry whose generations are used up stays out of use, so that no name is given twice.
         if let Some(generation) = entry.generation.checked_add(1) {
             entry.generation = generation;
-            entry.next = self.vacant;
+            entry.due = u64::from(self.vacant);
             self.vacant = index;
         }
-        match previous {
-            NONE => self.slots[slot].first = next,
-            previous => self.entries[previous as usize].next = next,
-        }
-        match next {
-            NONE => self.slots[slot].last = previous,
-            next => self.entries[next as usize].previous = previous,
-        }
-        if self.slots[slot].first == NONE {
-            self.slots[slot] = EMPTY;
-            self.mark_empty(slot);
-        }
         self.len -= 1;
+        let slot_left = &mut self.slots[slot];
+        slot_left.waiting -= 1;
+        let waiting = slot_left.waiting as usize;
+        if waiting == 0 {
+            self.mark_empty(slot);
+        } else if slot_left.list.len() > LIST_MIN && waiting < slot_left.list.len() / WAITING_MIN {
+            self.clear_of_cancelled(slot);
+        }
         payload
+    }
+
+    /// Forgets the cancelled timers of a slot. As many as it looks at have ended since it did so last, or nearly.
+    #[cold]
+    #[inline(never)]
+    fn clear_of_cancelled(&mut self, slot: usize) {
+        let Slot { list, start, .. } = &mut self.slots[slot];
+        list.drain(..std::mem::take(start));
+        let entries = &self.entries;
+        list.retain(|timer| entries[timer.index as usize].is(*timer));
+        list.shrink_to(2 * list.len());
     }
 
     #[inline]
     fn mark_empty(&mut self, slot: usize) {
+        let emptied = &mut self.slots[slot];
+        emptied.start = 0;
+        emptied.waiting = 0;
+        emptied.list.clear();
+        if emptied.list.capacity() > LIST_MIN {
+            emptied.list = Vec::new();
+        }
         let level = slot / SLOTS;
         self.occupied[level] &= !(1 << (slot % SLOTS));
         if self.occupied[level] == 0 {
@@ -280,7 +311,7 @@ impl<K: Copy> Wheel<K> {
     fn claim(&mut self, due: u64, payload: K) -> u32 {
         let index = self.vacant;
         if let Some(entry) = self.entries.get_mut(index as usize) {
-            self.vacant = entry.next;
+            self.vacant = entry.due as u32;
             entry.due = due;
             entry.payload = payload;
             return index;
@@ -293,8 +324,6 @@ impl<K: Copy> Wheel<K> {
         self.entries.push(Entry {
             due,
             generation: 0,
-            previous: NONE,
-            next: NONE,
             payload,
             slot: VACANT,
         });
