@@ -105,6 +105,30 @@ fn w6_short_timers_set_and_cancelled_among_many_long_ones_stay_cheap() {
 }
 
 #[test]
+fn w6_timers_set_anew_again_and_again_take_bounded_memory() {
+    const COUNT: u32 = 1000;
+    let (mut timers, start) = wheel();
+    let mut ids: Vec<TimerId> = (0..COUNT)
+        .map(|number| timers.insert(start + SECOND, number))
+        .collect();
+    for round in 0..200 {
+        for (number, id) in (0..).zip(&mut ids) {
+            assert_eq!(timers.cancel(*id), Some(number));
+            let delay = SECOND + (round * number % 777) * MILLISECOND;
+            *id = timers.insert(start + delay, number);
+        }
+        let listed: usize = timers.wheel.slots.iter().map(Slot::listed).sum();
+        assert!(listed <= 6 * COUNT as usize, "{listed}");
+        assert_eq!(timers.wheel.entries.len(), COUNT as usize);
+    }
+    assert_eq!(
+        expired(&mut timers, start + 2 * SECOND).len(),
+        COUNT as usize
+    );
+    assert!(timers.wheel.slots.iter().all(Slot::owns_little));
+}
+
+#[test]
 fn never_early_and_exact_to_the_nanosecond() {
     let (mut timers, start) = wheel();
     for before in [

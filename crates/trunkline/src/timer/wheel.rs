@@ -33,6 +33,8 @@ pub(crate) struct Wheel<K> {
     /// The wheel's own time: no timer that waits is due before it.
     pub(super) elapsed: u64,
     len: usize,
+    /// Cancelled timers that are still in the lists of their slots.
+    cancelled: usize,
     pub(super) entries: Vec<Entry<K>>,
     /// The first of the vacant entries.
     vacant: u32,
@@ -48,8 +50,8 @@ pub(crate) struct Wheel<K> {
 }
 
 /// The timers of one slot in the order they were set, and among them some that were cancelled since: to take a timer
-/// out of the middle would touch its neighbours, which lie anywhere in memory. Where they are the most of a list, it is
-/// cleared of them.
+/// out of the middle would touch its neighbours, which lie anywhere in memory. When there are as many as there are
+/// places for timers, lists of which they are the most are cleared of them.
 #[derive(Default)]
 pub(super) struct Slot {
     list: Vec<TimerId>,
@@ -87,6 +89,10 @@ impl<K> Entry<K> {
 
 #[cfg(test)]
 impl Slot {
+    pub(super) fn listed(&self) -> usize {
+        self.list.len()
+    }
+
     pub(super) fn owns_little(&self) -> bool {
         self.list.is_empty() && self.list.capacity() <= LIST_MIN
     }
@@ -97,6 +103,7 @@ impl<K: Copy> Wheel<K> {
         Self {
             elapsed: 0,
             len: 0,
+            cancelled: 0,
             entries: Vec::new(),
             vacant: NONE,
             levels: 0,
@@ -121,7 +128,8 @@ impl<K: Copy> Wheel<K> {
     /// Takes a timer back. `None` when it has expired or was cancelled before.
     #[inline]
     pub(crate) fn cancel(&mut self, timer: TimerId) -> Option<K> {
-        self.is_waiting(timer).then(|| self.remove(timer.index))
+        self.is_waiting(timer)
+            .then(|| self.cancel_waiting(timer.index))
     }
 
     /// Is it still to expire?
@@ -142,7 +150,7 @@ impl<K: Copy> Wheel<K> {
     #[inline]
     pub(crate) fn cancel_at(&mut self, index: u32) {
         debug_assert_ne!(self.entries[index as usize].slot, VACANT);
-        self.remove(index);
+        self.cancel_waiting(index);
     }
 
     /// When to call [`Wheel::expire`] next: the earliest deadline. After that timer was cancelled it may
@@ -196,8 +204,13 @@ impl<K: Copy> Wheel<K> {
             self.slots[slot].start += 1;
             if self.is_waiting(timer) {
                 self.elapsed = self.entries[timer.index as usize].due;
-                return Some((timer, self.elapsed, self.remove(timer.index)));
+                let (slot, payload) = self.vacate(timer.index);
+                if self.slots[slot].waiting == 0 {
+                    self.mark_empty(slot);
+                }
+                return Some((timer, self.elapsed, payload));
             }
+            self.cancelled -= 1;
         }
         None
     }
@@ -207,6 +220,7 @@ impl<K: Copy> Wheel<K> {
     fn spread(&mut self, slot: usize, now: u64) {
         let mut list = std::mem::take(&mut self.slots[slot].list);
         list.drain(..self.slots[slot].start);
+        self.cancelled -= list.len() - self.slots[slot].waiting as usize;
         self.mark_empty(slot);
         list.retain(|&timer| self.is_waiting(timer));
         let dues = list
@@ -255,9 +269,27 @@ impl<K: Copy> Wheel<K> {
         slot.list.push(timer);
     }
 
-    /// Leaves an entry vacant.
+    /// Takes back a timer that waits.
     #[inline]
-    fn remove(&mut self, index: u32) -> K {
+    fn cancel_waiting(&mut self, index: u32) -> K {
+        let (slot, payload) = self.vacate(index);
+        self.cancelled += 1;
+        let Slot { list, waiting, .. } = &self.slots[slot];
+        let waiting = *waiting as usize;
+        if waiting == 0 {
+            self.mark_empty(slot);
+        } else if self.cancelled > self.entries.len()
+            && list.len() > LIST_MIN
+            && waiting < list.len() / WAITING_MIN
+        {
+            self.clear_of_cancelled(slot);
+        }
+        payload
+    }
+
+    /// Leaves an entry vacant, and its slot with one fewer that waits.
+    #[inline]
+    fn vacate(&mut self, index: u32) -> (usize, K) {
         let entry = &mut self.entries[index as usize];
         let (slot, payload) = (usize::from(entry.slot), entry.payload);
         entry.slot = VACANT;
@@ -268,31 +300,28 @@ impl<K: Copy> Wheel<K> {
             self.vacant = index;
         }
         self.len -= 1;
-        let slot_left = &mut self.slots[slot];
-        slot_left.waiting -= 1;
-        let waiting = slot_left.waiting as usize;
-        if waiting == 0 {
-            self.mark_empty(slot);
-        } else if slot_left.list.len() > LIST_MIN && waiting < slot_left.list.len() / WAITING_MIN {
-            self.clear_of_cancelled(slot);
-        }
-        payload
+        self.slots[slot].waiting -= 1;
+        (slot, payload)
     }
 
-    /// Forgets the cancelled timers of a slot. As many as it looks at have ended since it did so last, or nearly.
+    /// Forgets the cancelled timers of a slot, at least three of four that it looks at.
     #[cold]
     #[inline(never)]
     fn clear_of_cancelled(&mut self, slot: usize) {
         let Slot { list, start, .. } = &mut self.slots[slot];
         list.drain(..std::mem::take(start));
-        let entries = &self.entries;
+        let (entries, before) = (&self.entries, list.len());
         list.retain(|timer| entries[timer.index as usize].is(*timer));
+        self.cancelled -= before - list.len();
         list.shrink_to(2 * list.len());
     }
 
+    /// No timer waits in this slot any more.
     #[inline]
     fn mark_empty(&mut self, slot: usize) {
         let emptied = &mut self.slots[slot];
+        // Of a list that was taken out, those that were cancelled have been counted already.
+        self.cancelled -= emptied.list.len().saturating_sub(emptied.start);
         emptied.start = 0;
         emptied.waiting = 0;
         emptied.list.clear();
