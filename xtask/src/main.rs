@@ -1,11 +1,14 @@
 //! Developer commands: everything that is tested, and the figures that the documentation speaks of.
 #![forbid(unsafe_code)]
 
+mod churn;
 mod figures;
 mod platforms;
 mod programs;
+mod served;
 mod test;
 mod tour;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -17,6 +20,12 @@ usage: cargo xtask COMMAND
   tour               the README's tour alone
   platforms [NAME…]  the selectors on other platforms, or on those whose name contains one of NAME: type-checked,
                      linked, or run under Wine and qemu; installs what it needs when it is root; takes long
+  churn [--minutes N] [--mechanism NAME]… [--service NAME]…
+                     clients that come, talk and vanish in every way, 10 minutes unless said otherwise, on every
+                     mechanism or on those named: memory and descriptors must return to where they began
+  vm [SCENARIO…] [--connections N] [--memory MIB] [--mechanism NAME]…
+                     in a virtual machine: clock-step (the wall clock jumps) and 1m-idle (a million connections held
+                     by one process, a message through each); needs qemu and a kernel that apt-get fetches; takes long
   figures            system calls, user-space instructions and memory of `trunkline serve`
 ";
 
@@ -31,6 +40,8 @@ fn main() -> ExitCode {
         ["test", "--no-skip"] => test::run(true),
         ["tour"] => programs::build_trunkline().and_then(|trunkline| tour::run(&trunkline)),
         ["platforms", ref wanted @ ..] => platforms::run(wanted),
+        ["churn", ref options @ ..] => churn::run(options),
+        ["vm", ref words @ ..] => vm::run(words),
         ["figures"] => figures::run_with_raised_limit(),
         ["figures", figures::LIMIT_RAISED] => figures::run(),
         ["help" | "--help" | "-h"] => {

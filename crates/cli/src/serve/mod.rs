@@ -18,6 +18,7 @@ use crate::encoding::Edge;
 use crate::failure::Failure;
 use crate::framing::Framing;
 use crate::mechanism;
+use crate::models::{self, Model};
 use crate::services::{Ack, Discard, Echo, Greet, Log, Rooms, Service};
 
 mod deadlines;
@@ -26,7 +27,7 @@ mod rates;
 mod signals;
 
 pub(crate) use deadlines::DeadlineArguments;
-use plan::Plan;
+pub(crate) use plan::Plan;
 pub(crate) use rates::RateArguments;
 use signals::StopSignals;
 
@@ -60,8 +61,20 @@ struct Ended {
 
 /// Serves until stopped.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
+    arguments.model.prepare()?;
+    let plans = plan::plan(&arguments.words)?;
+    let mechanism = match &arguments.model.model {
+        None => mechanism::choose(arguments.mechanism.as_deref())?,
+        Some(name) => match Model::named(name)? {
+            Model::Plain(plain) => {
+                return models::serve(plain, models::only_echo(plain, &plans)?);
+            }
+            Model::Engine(Some(mechanism)) => Some(mechanism),
+            Model::Engine(None) => mechanism::choose(arguments.mechanism.as_deref())?,
+        },
+    };
     let settings = Settings {
-        mechanism: mechanism::choose(arguments.mechanism.as_deref())?,
+        mechanism,
         framing: match &arguments.frame {
             Some(frame) => Some(Framing::named(frame, arguments.frame_limit)?),
             None => None,
@@ -73,7 +86,6 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
         rates: arguments.rates.clone(),
         verbose: arguments.verbose,
     };
-    let plans = plan::plan(&arguments.words)?;
     // Before anything is announced: who reads "listening" may send the signal at once.
     let signals = StopSignals::catch()?;
     let (ended_sender, ended) = channel();

@@ -2,12 +2,14 @@
 #![forbid(unsafe_code)]
 
 mod bad_input;
+mod compare;
 mod connecting;
 mod deadlines;
 mod encoding;
 mod exhaustion;
 mod framing;
 mod injected;
+mod models;
 mod services;
 mod stopping;
 mod support;
