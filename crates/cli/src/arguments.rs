@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Serve(ServeArguments),
+    Serve(Box<ServeArguments>),
     Connect(ConnectArguments),
     Compare(CompareArguments),
     /// Serves one client of `serve --model processes`.

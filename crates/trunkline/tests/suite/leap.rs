@@ -25,11 +25,11 @@ fn s44_nobody_is_closed_for_an_hour_in_which_nothing_ran(trigger: Trigger) {
     let play = move |role: Option<Role>, io: &mut Io<'_, Pair>, happening: Happening<'_>| {
         match (role, happening) {
             (CLIENT, Happening::Open) => drop(io.after(OFTEN, 1)),
-            (CLIENT, Happening::Timer(times)) => {
+            (CLIENT, Happening::Timer(number)) => {
                 bump(&ticks);
                 let _ = io.send(b"here");
-                if times < 20 {
-                    io.after(OFTEN, times + 1);
+                if number < 20 {
+                    io.after(OFTEN, number + 1);
                 }
             }
             (SERVER, Happening::Closed(closed)) => {
@@ -37,10 +37,8 @@ fn s44_nobody_is_closed_for_an_hour_in_which_nothing_ran(trigger: Trigger) {
                 assert_eq!(ticks.get(), CLIENTS * 20, "closed while it was active");
                 bump(&ends);
             }
-            (SERVER, Happening::Open) => {
-                if io.stats().accepted as usize == CLIENTS {
-                    io.stop_listening();
-                }
+            (SERVER, Happening::Open) if io.stats().accepted as usize == CLIENTS => {
+                io.stop_listening();
             }
             (_, Happening::End) => io.close(),
             _ => {}
