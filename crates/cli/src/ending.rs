@@ -24,6 +24,7 @@ pub(crate) fn describe(cause: &Cause) -> String {
         Cause::BelowRate => "reset because it was slower than it may be".to_owned(),
         Cause::LifetimeExpired => "closed because it was open as long as it may be".to_owned(),
         Cause::Stopped => "reset because this side stopped".to_owned(),
+        Cause::Panicked(panic) => format!("reset because of a defect in this program: {panic}"),
         other => format!("ended: {other:?}"),
     }
 }

@@ -97,7 +97,9 @@ impl Keeper for Ours {
     }
 
     fn clear(&mut self, names: &[TimerId]) {
-        names.iter().for_each(|&name| self.cancel(name));
+        for &name in names {
+            self.cancel(name);
+        }
     }
 }
 
@@ -192,7 +194,7 @@ fn time<K: Keeper>(work: Work, count: usize, seed: u64) -> Duration {
     let begin = processor_time();
     names.extend(deadlines.iter().map(|&due| keeper.insert(due)));
     if work == Work::Insert {
-        return processor_time() - begin;
+        return processor_time().saturating_sub(begin);
     }
     let later = random.deadlines(count);
     let begin = processor_time();
@@ -202,7 +204,7 @@ fn time<K: Keeper>(work: Work, count: usize, seed: u64) -> Duration {
             names[which as usize] = keeper.insert(due);
         }
     }
-    let took = processor_time() - begin;
+    let took = processor_time().saturating_sub(begin);
     black_box(&names);
     took
 }

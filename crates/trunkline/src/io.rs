@@ -246,8 +246,13 @@ impl<H: Handler> Io<'_, H> {
     /// Calls [`Handler::timer`] for this connection with `token`, once, after `delay`: never early, and at
     /// the soonest in the next turn. The timer dies with the connection. `None` when it is gone already.
     pub fn after(&mut self, delay: Duration, token: u64) -> Option<TimerId> {
+        self.after_on(self.id, delay, token)
+    }
+
+    /// As [`Io::after`], for connection `id`.
+    pub fn after_on(&mut self, id: ConnectionId, delay: Duration, token: u64) -> Option<TimerId> {
         let deadline = self.core.deadline(delay);
-        self.core.set_user_timer(self.id, deadline, token)
+        self.core.set_user_timer(id, deadline, token)
     }
 
     /// Cancels a timer. `false` when it has fired or was cancelled before.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use trunkline::network::Network;
 use trunkline::{
     Cause, Closed, Codec, ConnectionId, Decoded, Error, EventLoop, Flow, Frame, FrameError,
-    Handler, Io, Lines, Options, Role, Stats,
+    Handler, Io, Lines, Options, Panic, Role, Stats, WhenPanicking,
 };
 
 /// A message that begins with this is sent without it, and without the end of the line: a part of a frame.
@@ -63,6 +63,8 @@ pub(crate) type Play = Box<dyn FnMut(Option<Role>, &mut Io<'_, Pair>, Happening<
 pub(crate) struct Pair {
     play: Play,
     codec: Parts,
+    /// Panics of the play that the loop has caught, where it was asked to.
+    panics: Vec<Panic>,
     /// How often each connection was opened and closed: both must be one in the end.
     lives: BTreeMap<ConnectionId, (u32, u32)>,
 }
@@ -74,6 +76,7 @@ impl Pair {
         Self {
             play: Box::new(play),
             codec: Parts(Lines::new().limit(1 << 20)),
+            panics: Vec::new(),
             lives: BTreeMap::new(),
         }
     }
@@ -123,6 +126,10 @@ impl Handler for Pair {
         let _ = (self.play)(None, io, Happening::Stopping);
     }
 
+    fn panicked(&mut self, _io: &mut Io<'_, Self>, panic: &Panic) {
+        self.panics.push(panic.clone());
+    }
+
     fn closed(&mut self, role: Role, io: &mut Io<'_, Self>, closed: Closed) {
         self.lives.entry(io.id()).or_default().1 += 1;
         let _ = (self.play)(Some(role), io, Happening::Closed(&closed));
@@ -136,6 +143,7 @@ pub(crate) fn options() -> Options {
         drain: Duration::from_secs(2),
         hard_limit_bytes: 8 << 20,
         until_idle: true,
+        when_panicking: WhenPanicking::Propagate,
         ..Options::default()
     }
 }
@@ -216,6 +224,7 @@ pub(crate) fn finish<N: Network>(mut pair: EventLoop<Pair, N>) -> Stats {
 }
 
 pub(crate) fn check_lives(pair: &Pair) {
+    assert!(pair.panics.is_empty(), "{:?}", pair.panics);
     for (id, life) in &pair.lives {
         assert_eq!(*life, (1, 1), "connection {id}: (opened, closed)");
     }
