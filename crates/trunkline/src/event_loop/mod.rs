@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::connection::Facts;
+use crate::connection::{Facts, Phase};
 use crate::core::meters::Way;
 use crate::core::{Core, Due};
 use crate::handler::{Callback, Cause, Closed, Handler};
@@ -194,7 +194,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             }
         }
         if self.has_ended() {
-            self.remote.shut(&self.core.stats());
+            self.end();
             return Ok(false);
         }
         if !self.again.is_empty() {
@@ -358,6 +358,11 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         };
         self.core.own_timer_ended(index);
         let token = self.core.token_of(timer);
+        // Nothing but its end is told of one that is being reset, perhaps because a callback panicked.
+        let connection = self.core.connections.get(id.0);
+        if connection.is_none_or(|connection| connection.facts.phase() == Phase::Aborting) {
+            return;
+        }
         let Some(Some(session)) = self.sessions.get_mut(index as usize) else {
             return;
         };
