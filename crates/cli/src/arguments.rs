@@ -9,7 +9,10 @@ use crate::compare::CompareArguments;
 use crate::failure::Failure;
 use crate::load::LoadArguments;
 use crate::models::{self, ModelArguments};
-use crate::serve::{LimitArguments, StatusArguments, StopArguments, ThreadArguments};
+use crate::serve::{
+    DeadlineArguments, LimitArguments, RateArguments, StatusArguments, StopArguments,
+    ThreadArguments,
+};
 use crate::units::size;
 
 /// Many connections on one thread: servers and clients over select, poll, epoll and `io_uring`.
@@ -22,7 +25,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Serve(ServeArguments),
+    Serve(Box<ServeArguments>),
     Connect(ConnectArguments),
     Load(Box<LoadArguments>),
     Compare(CompareArguments),
@@ -93,6 +96,12 @@ pub(crate) struct ServeArguments {
     /// backslashreplace, or (for characters) xmlcharrefreplace.
     #[arg(long, value_name = "POLICY")]
     pub(crate) errors: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) deadlines: DeadlineArguments,
+
+    #[command(flatten)]
+    pub(crate) rates: RateArguments,
 
     /// Say on standard error when a connection opens and how it ends.
     #[arg(short, long)]

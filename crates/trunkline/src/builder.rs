@@ -38,6 +38,20 @@ macro_rules! settings {
                 "Until a connection of ours is made at the latest.");
             crate::builder::setting!(attempt_delay: std::time::Duration, attempt_delay,
                 "How long one address of a name may leave us waiting before the next one is tried as well.");
+            crate::builder::setting!(deadlines: crate::options::Deadlines, deadlines,
+                "How long a connection may take over things.");
+            crate::builder::setting!(rates: crate::options::Rates, rates,
+                "How fast bytes may come and go on a connection, and how slowly.");
+            crate::builder::deadline!(handshake_timeout, handshake,
+                "From `open` to the first whole frame ([`Deadlines::handshake`](crate::Deadlines::handshake)).");
+            crate::builder::deadline!(frame_timeout, frame,
+                "From the first byte of a frame to its last ([`Deadlines::frame`](crate::Deadlines::frame)).");
+            crate::builder::deadline!(idle_timeout, idle,
+                "Without a byte in or out ([`Deadlines::idle`](crate::Deadlines::idle)).");
+            crate::builder::deadline!(write_stall_timeout, write_stall,
+                "While output waits and the peer takes none ([`Deadlines::write_stall`](crate::Deadlines::write_stall)).");
+            crate::builder::deadline!(lifetime, lifetime,
+                "From `open` on, whatever the connection does ([`Deadlines::lifetime`](crate::Deadlines::lifetime)).");
             crate::builder::setting!(accept_budget: usize, accept_budget, "Connections accepted per listener and turn.");
             crate::builder::setting!(read_budget: usize, read_budget_bytes, "Bytes read per connection and turn.");
             crate::builder::setting!(frame_budget: usize, frame_budget, "Frames handed over per connection and turn.");
@@ -64,4 +78,16 @@ macro_rules! setting {
     };
 }
 
-pub(crate) use {setting, settings};
+/// One method for a deadline, which may be none.
+macro_rules! deadline {
+    ($name:ident, $field:ident, $doc:literal) => {
+        #[doc = $doc]
+        #[must_use]
+        pub fn $name(mut self, $name: impl Into<Option<std::time::Duration>>) -> Self {
+            self.options.deadlines.$field = $name.into();
+            self
+        }
+    };
+}
+
+pub(crate) use {deadline, setting, settings};

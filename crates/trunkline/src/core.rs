@@ -7,7 +7,7 @@
 //! long way.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use trunkline_selectors::Slab;
 
@@ -20,28 +20,14 @@ use crate::network::Reading;
 use crate::options::{Options, Overflow};
 use crate::stats::Stats;
 use crate::timer::Timers;
+use deadlines::Deadlines;
+use meters::Meters;
+pub(crate) use timers::Due;
 
+mod deadlines;
+pub(crate) mod meters;
 mod output;
-
-/// What a timer is for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Due {
-    User {
-        id: ConnectionId,
-        token: u64,
-    },
-    Linger(ConnectionId),
-    Connect(ConnectionId),
-    NextAttempt(ConnectionId),
-    /// Its queue has been above the high watermark for as long as it may be.
-    TooSlow(ConnectionId),
-    RetryAccept,
-    /// A listener may take the next client, as its rate says.
-    Pace(usize),
-    DrainLag,
-    Evict(ConnectionId),
-    Drain,
-}
+mod timers;
 
 /// How far stopping has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,6 +59,14 @@ pub(crate) struct Core<C> {
     pub(crate) codec: C,
     pub(crate) connections: Slab<Connection>,
     pub(crate) timers: Timers<Due>,
+    /// What the handler calls its timers, by index of the timer.
+    pub(crate) timer_tokens: Vec<u64>,
+    /// What the network's alarm is set to.
+    pub(crate) alarm: Option<Instant>,
+    /// A timer is due before the alarm.
+    pub(crate) alarm_is_late: bool,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) meters: Meters,
     pub(crate) spare: Spare,
     /// The connection that goes the usual way, whose output gathers in `cork`; nobody otherwise.
     pub(crate) serving: ConnectionId,
@@ -100,10 +94,16 @@ pub(crate) struct Core<C> {
 
 impl<C> Core<C> {
     pub(crate) fn new(codec: C, options: Options, mut clock: Reading) -> Self {
+        let deadlines = Deadlines::new(&options);
         Self {
             codec,
             connections: Slab::new(),
             timers: Timers::new(clock.take()),
+            timer_tokens: Vec::new(),
+            alarm: None,
+            alarm_is_late: false,
+            meters: Meters::new(&options.rates, &deadlines.rules),
+            deadlines,
             spare: Spare::default(),
             serving: ConnectionId::nobody(),
             cork: Vec::new(),
@@ -158,12 +158,6 @@ impl<C> Core<C> {
         }
     }
 
-    /// A deadline strictly after this turn, so that a timer of zero cannot keep the turn from ending.
-    pub(crate) fn deadline(&mut self, delay: Duration) -> Instant {
-        const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-        self.clock.take() + delay.clamp(Duration::from_nanos(1), FAR)
-    }
-
     /// A new connection, under the loop's policies.
     pub(crate) fn insert(&mut self, peer: Address, role: Role) -> ConnectionId {
         let mut connection = Connection::new(peer, role);
@@ -216,6 +210,7 @@ impl<C> Core<C> {
     pub(crate) fn resume(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(id.0) {
             connection.facts.clear(Facts::PAUSED);
+            connection.frame_goes_on(self.deadlines.now());
             self.touch(id);
         }
     }
@@ -279,10 +274,7 @@ impl<C> Core<C> {
             Phase::Closing | Phase::Lingering | Phase::Aborting => return,
         }
         let deadline = self.deadline(self.options.linger);
-        let timer = self.timers.insert(deadline, Due::Linger(id));
-        if let Some(connection) = self.connections.get_mut(id.0) {
-            connection.timers.push(timer);
-        }
+        self.set_own_timer(id, deadline, Due::Linger(id.0.index()));
         self.touch(id);
     }
 

@@ -130,6 +130,21 @@ pub enum Cause {
     LingerExpired,
     /// The loop drained, and the connection was still busy in the second half of that time.
     Evicted,
+    /// No frame came in time, or the handler did not say in time that the handshake is done
+    /// ([`Deadlines::handshake`](crate::Deadlines::handshake)).
+    HandshakeExpired,
+    /// A frame was begun and not finished in time ([`Deadlines::frame`](crate::Deadlines::frame)).
+    FrameExpired,
+    /// No byte came or went for too long ([`Deadlines::idle`](crate::Deadlines::idle)).
+    IdleExpired,
+    /// The peer took nothing of what waits for it for too long
+    /// ([`Deadlines::write_stall`](crate::Deadlines::write_stall)).
+    WriteStalled,
+    /// The peer sent, or took, fewer bytes than it must
+    /// ([`Rates::least_bytes_per_second`](crate::Rates::least_bytes_per_second)).
+    BelowRate,
+    /// It has been open for as long as a connection may be ([`Deadlines::lifetime`](crate::Deadlines::lifetime)).
+    LifetimeExpired,
     /// The loop was stopped before this connection was done.
     Stopped,
     /// A callback about it panicked, or the codec in the course of one. Of the bytes that had been read when a frame's

@@ -274,21 +274,34 @@ impl<H: Handler> Io<'_, H> {
     /// As [`Io::after`], for connection `id`.
     pub fn after_on(&mut self, id: ConnectionId, delay: Duration, token: u64) -> Option<TimerId> {
         let deadline = self.core.deadline(delay);
-        let connection = self.core.connections.get_mut(id.0)?;
-        let timer = self.core.timers.insert(deadline, Due::User { id, token });
-        connection.timers.push(timer);
-        Some(timer)
+        self.core.set_user_timer(id, deadline, token)
     }
 
     /// Cancels a timer. `false` when it has fired or was cancelled before.
     pub fn cancel(&mut self, timer: TimerId) -> bool {
-        let Some(Due::User { id, .. }) = self.core.timers.cancel(timer) else {
+        let Some(Due::User(index)) = self.core.timers.cancel(timer) else {
             return false;
         };
-        if let Some(connection) = self.core.connections.get_mut(id.0) {
-            connection.timers.retain(|&other| other != timer);
-        }
+        self.core.own_timer_ended(index);
         true
+    }
+
+    /// Gives this connection an idle deadline of its own, or none, instead of
+    /// [`Deadlines::idle`](crate::Deadlines::idle). It is noticed with the precision of the loop's deadlines
+    /// ([`Deadlines::precision`](crate::Deadlines::precision)).
+    pub fn set_idle_timeout(&mut self, idle: impl Into<Option<Duration>>) {
+        self.core.set_idle_timeout(self.id, idle.into());
+    }
+
+    /// Says in [`Handler::open`] that the handshake has more frames than one: the first does not end it, only
+    /// [`Io::end_handshake`] does. Without [`Deadlines::handshake`](crate::Deadlines::handshake) this means nothing.
+    pub fn begin_handshake(&mut self) {
+        self.core.begin_handshake(self.id);
+    }
+
+    /// The handshake is done: its deadline no longer runs.
+    pub fn end_handshake(&mut self) {
+        self.core.end_handshake(self.id);
     }
 
     /// Begins to connect to `address`. [`Handler::open`] is called when it is made, or

@@ -43,7 +43,7 @@ pub use handler::{Callback, Cause, Closed, Flow, Frame, Handler, Message, Panic}
 pub use io::{ConnectionId, ConnectionStats, Io, Sent};
 pub use limits::{AcceptRate, Limits};
 pub use net::{Address, Error, ErrorKind, Operation, UnixAddress, resolve};
-pub use options::{Options, Overflow, WhenFull, WhenPanicking};
+pub use options::{Deadlines, Options, Overflow, Rates, WhenFull, WhenPanicking};
 pub use pool::{Panicked, Pool, PoolStats, Submitted};
 pub use queue::{Full, Queue, WhenOver};
 pub use remote::{Offered, Remote};

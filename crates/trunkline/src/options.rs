@@ -5,6 +5,11 @@ use std::time::Duration;
 use trunkline_selectors::Mechanism;
 
 use crate::limits::Limits;
+mod deadlines;
+mod rates;
+
+pub use deadlines::Deadlines;
+pub use rates::Rates;
 
 /// What happens to a message that would take a connection's outgoing queue over its hard limit.
 ///
@@ -88,6 +93,10 @@ pub struct Options {
     /// How long one address may leave us waiting before the next one is tried as well, where a connection of ours has
     /// several to choose from.
     pub attempt_delay: Duration,
+    /// How long a connection may take over things.
+    pub deadlines: Deadlines,
+    /// How fast bytes may come and go, and how slowly.
+    pub rates: Rates,
     /// Connections accepted per listener and turn.
     pub accept_budget: usize,
     /// Bytes read per connection and turn.
@@ -123,6 +132,8 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(10),
             // As RFC 8305 recommends.
             attempt_delay: Duration::from_millis(250),
+            deadlines: Deadlines::default(),
+            rates: Rates::default(),
             accept_budget: 128,
             read_budget_bytes: 256 * 1024,
             frame_budget: 1024,

@@ -51,6 +51,18 @@ kinds! {
         LingerExpired => "closed_linger_expired",
         /// [`Cause::Evicted`].
         Evicted => "closed_evicted",
+        /// [`Cause::HandshakeExpired`].
+        HandshakeExpired => "closed_handshake_expired",
+        /// [`Cause::FrameExpired`].
+        FrameExpired => "closed_frame_expired",
+        /// [`Cause::IdleExpired`].
+        IdleExpired => "closed_idle_expired",
+        /// [`Cause::WriteStalled`].
+        WriteStalled => "closed_write_stalled",
+        /// [`Cause::BelowRate`].
+        BelowRate => "closed_below_rate",
+        /// [`Cause::LifetimeExpired`].
+        LifetimeExpired => "closed_lifetime_expired",
         /// [`Cause::Stopped`].
         Stopped => "closed_stopped",
         /// [`Cause::Panicked`].
@@ -86,6 +98,12 @@ impl Cause {
             Self::TooSlow => CauseKind::TooSlow,
             Self::LingerExpired => CauseKind::LingerExpired,
             Self::Evicted => CauseKind::Evicted,
+            Self::HandshakeExpired => CauseKind::HandshakeExpired,
+            Self::FrameExpired => CauseKind::FrameExpired,
+            Self::IdleExpired => CauseKind::IdleExpired,
+            Self::WriteStalled => CauseKind::WriteStalled,
+            Self::BelowRate => CauseKind::BelowRate,
+            Self::LifetimeExpired => CauseKind::LifetimeExpired,
             Self::Stopped => CauseKind::Stopped,
             Self::Panicked(_) => CauseKind::Panicked,
         }

@@ -17,16 +17,20 @@ use crate::mechanism;
 use crate::models::{self, Model};
 use crate::services::{Ack, Discard, Echo, Greet, Log, Rooms, Service};
 
+mod deadlines;
 mod limits;
 mod plan;
+mod rates;
 mod ready;
 mod running;
 mod signals;
 mod status;
 mod threading;
 
+pub(crate) use deadlines::DeadlineArguments;
 pub(crate) use limits::LimitArguments;
 pub(crate) use plan::Plan;
+pub(crate) use rates::RateArguments;
 use ready::ReadyFile;
 use running::{Cut, Ended, Running, wait_for};
 use signals::StopSignals;
@@ -41,6 +45,8 @@ struct Settings {
     frame_limit: usize,
     edge: Edge,
     limits: LimitArguments,
+    deadlines: DeadlineArguments,
+    rates: RateArguments,
     threads: ThreadArguments,
     stop: StopArguments,
     verbose: bool,
@@ -69,6 +75,8 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
         frame_limit: arguments.frame_limit,
         edge: Edge::named(arguments.encoding.as_deref(), arguments.errors.as_deref())?,
         limits: arguments.limits.clone(),
+        deadlines: arguments.deadlines.clone(),
+        rates: arguments.rates.clone(),
         threads: arguments.threads.clone(),
         stop: arguments.stop.clone(),
         verbose: arguments.verbose,
@@ -192,6 +200,8 @@ fn options(service: Service, settings: &Settings) -> Options {
         ..Options::default()
     };
     settings.limits.apply(&mut options);
+    settings.deadlines.apply(&mut options);
+    settings.rates.apply(&mut options);
     settings.stop.apply(&mut options);
     if service == Service::Rooms {
         // A member who does not read would miss lines without knowing it: better to cut him off.

@@ -4,6 +4,7 @@
 mod bad_input;
 mod compare;
 mod connecting;
+mod deadlines;
 mod encoding;
 mod exhaustion;
 mod framing;

@@ -12,11 +12,16 @@ use crate::timer::TimerId;
 
 pub(crate) mod facts;
 pub(crate) mod inbound;
+pub(crate) mod meter;
 pub(crate) mod outbound;
+pub(crate) mod own_timers;
+pub(crate) mod watch;
 
 pub(crate) use facts::{Facts, Phase};
 use inbound::Inbound;
 use outbound::Outbound;
+use own_timers::OwnTimers;
+use watch::Watch;
 
 /// Which side began the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +45,8 @@ pub(crate) struct Connection {
     pub(crate) outbound: Outbound,
     pub(crate) inbound: Inbound,
     pub(crate) peer: Address,
-    pub(crate) timers: Vec<TimerId>,
+    pub(crate) timers: OwnTimers,
+    pub(crate) watch: Watch,
     /// What most connections have no need of; they pay a pointer for it.
     pub(crate) aside: Option<Box<Aside>>,
 }
@@ -82,7 +88,8 @@ impl Connection {
             outbound: Outbound::default(),
             inbound: Inbound::default(),
             peer,
-            timers: Vec::new(),
+            timers: OwnTimers::default(),
+            watch: Watch::default(),
             aside: None,
         }
     }

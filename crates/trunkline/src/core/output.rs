@@ -2,7 +2,7 @@
 
 use crate::codec::{Codec, FrameError};
 use crate::connection::outbound::{Appended, Parcel};
-use crate::connection::{Connection, Facts, Phase};
+use crate::connection::{Aside, Connection, Facts, Phase};
 use crate::core::{Core, Due};
 use crate::handler::Cause;
 use crate::io::{ConnectionId, Sent};
@@ -256,10 +256,15 @@ impl<C> Core<C> {
         let Overflow::CloseAfter(patience) = self.overflow_of(id) else {
             return;
         };
+        let runs = |aside: &Aside| aside.too_slow.is_some();
+        let connection = self.connections.get(id.0);
+        if connection.is_none_or(|connection| connection.aside.as_deref().is_some_and(runs)) {
+            return;
+        }
         let deadline = self.deadline(patience);
+        let timer = self.set_timer(deadline, Due::TooSlow(id.0.index()));
         if let Some(connection) = self.connections.get_mut(id.0) {
-            let too_slow = &mut connection.aside().too_slow;
-            too_slow.get_or_insert_with(|| self.timers.insert(deadline, Due::TooSlow(id)));
+            connection.aside().too_slow = Some(timer);
         }
     }
 

@@ -255,7 +255,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         if self.core.options.when_full == WhenFull::Wait {
             listener.ahead = true;
             self.network.set_interest(listener.socket, Interest::NONE);
-            self.core.timers.insert(again, Due::Pace(index));
+            self.core.set_timer(again, Due::Pace(index as u32));
         }
         true
     }
@@ -331,6 +331,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     /// A connection is there: asks the handler whether it wants it.
     pub(super) fn opened(&mut self, id: ConnectionId) {
         self.core.stats.opened();
+        self.core.opens(id);
         let connection = self.core.connections.get(id.0);
         if let Some(connection) = connection {
             trace::opened(id, &connection.peer, connection.role == Role::Accepted);
@@ -417,7 +418,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     fn retry_accepting_later(&mut self) {
         if self.retry_accept.is_none() {
             let deadline = self.core.deadline(RETRY_ACCEPT);
-            self.retry_accept = Some(self.core.timers.insert(deadline, Due::RetryAccept));
+            self.retry_accept = Some(self.core.set_timer(deadline, Due::RetryAccept));
         }
     }
 

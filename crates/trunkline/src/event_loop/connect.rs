@@ -104,10 +104,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 let deadline = self.core.deadline(UNIX_RETRY);
-                let timer = self.core.timers.insert(deadline, Due::NextAttempt(id));
-                if let Some(connection) = self.core.connections.get_mut(id.0) {
-                    connection.timers.push(timer);
-                }
+                let due = Due::NextAttempt(id.0.index());
+                self.core.set_own_timer(id, deadline, due);
             }
             Err(error) => self.connect_failed(id, Operation::Connect, error),
         }
@@ -125,10 +123,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     fn start_connect_timeout(&mut self, id: ConnectionId) {
         let deadline = self.core.deadline(self.core.options.connect_timeout);
-        let timer = self.core.timers.insert(deadline, Due::Connect(id));
-        if let Some(connection) = self.core.connections.get_mut(id.0) {
-            connection.timers.push(timer);
-        }
+        self.core
+            .set_own_timer(id, deadline, Due::Connect(id.0.index()));
     }
 
     /// A connecting socket reported something.
@@ -155,7 +151,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             .facts
             .set(Facts::ESTABLISHED.with(Facts::WRITABLE));
         // All timers it can have so far are about connecting.
-        for timer in connection.timers.drain(..) {
+        for timer in connection.timers.take() {
             self.core.timers.cancel(timer);
         }
         self.core.stats.connected += 1;
@@ -197,8 +193,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                     if !race.left.is_empty() {
                         let delay = self.core.options.attempt_delay.max(ATTEMPT_DELAY_MIN);
                         let deadline = self.core.deadline(delay);
-                        let timer = self.core.timers.insert(deadline, Due::NextAttempt(id));
-                        race.next = Some(timer);
+                        let due = Due::NextAttempt(id.0.index());
+                        race.next = Some(self.core.set_timer(deadline, due));
                     }
                     return;
                 }

@@ -1,8 +1,8 @@
 //! One turn after another: wait, serve what is ready, fire what is due, look after what was touched.
 //!
 //! The rooms: `usual` (a message with nothing unusual about it), `serve` (input and frames), `settle` (output,
-//! closing, interest), `panics` (of the handler), `accept` (new connections from listeners), `connect` (new connections of ours), `stop`
-//! (draining). All work on the same three disjoint things: the handler, the sessions
+//! closing, interest), `panics` (of the handler), `accept` (new connections from listeners), `connect` (new connections
+//! of ours), `stop` (draining), `expiry` (deadlines), `metered` (rates). All work on the same three disjoint things: the handler, the sessions
 //! (sockets, decoders and the user's states) and the core (queues and timers), which alone callbacks see.
 
 use std::collections::VecDeque;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::connection::{Facts, Phase, Role};
+use crate::core::meters::Way;
 use crate::core::{Core, Due, Stopping};
 use crate::handler::{Callback, Cause, Closed, Handler};
 use crate::io::ConnectionId;
@@ -27,6 +28,8 @@ use crate::trace;
 
 mod accept;
 mod connect;
+mod expiry;
+mod metered;
 mod panics;
 mod serve;
 mod settle;
@@ -71,6 +74,8 @@ pub struct EventLoop<H: Handler, N: Network = Kernel> {
     races: Races,
     /// Events of tokens below this are connections' that may go the usual way.
     usual_below: u64,
+    /// The alarm rang in this turn.
+    rang: bool,
     /// Connections with more to do than the last turn's budget allowed.
     again: VecDeque<ConnectionId>,
     /// An empty list to swap with the core's, so that looking after the touched allocates nothing.
@@ -121,6 +126,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             random: Random::new(seed),
             races: Races::default(),
             usual_below: connect::FIRST_ATTEMPT,
+            rang: false,
             again: VecDeque::new(),
             touched: Vec::new(),
             buffer,
@@ -242,15 +248,20 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             if self.core.asked {
                 wait_max = Some(Duration::ZERO);
             }
+            if self.core.alarm_is_late {
+                self.set_alarm();
+            }
         }
         if self.has_ended() {
             self.end();
             return Ok(false);
         }
-        let timeout = self.timeout(wait_max);
+        if !self.again.is_empty() {
+            wait_max = Some(Duration::ZERO);
+        }
         let woken = self
             .network
-            .wait(timeout)
+            .wait(wait_max)
             .map_err(|error| Error::new(Operation::Wait, None, error))?;
         self.network.renew(&mut self.core.clock);
         self.core.stats.turns += 1;
@@ -276,7 +287,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             self.take_messages();
             self.core.asked = true;
         }
-        if !self.core.timers.is_empty() {
+        if self.rang {
             self.fire_timers();
         }
         if !self.core.touched.is_empty() {
@@ -302,24 +313,13 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         }
     }
 
-    fn timeout(&mut self, wait_max: Option<Duration>) -> Option<Duration> {
-        if !self.again.is_empty() {
-            return Some(Duration::ZERO);
-        }
-        if self.core.timers.is_empty() {
-            return wait_max;
-        }
-        self.time_to_next_timer(wait_max)
-    }
-
+    /// Lets the network ring when the first timer is due. As long as no earlier one is set this is not needed again: the
+    /// steady state, with its deadlines far away, reads no clock and gives the wait no time.
     #[inline(never)]
-    fn time_to_next_timer(&mut self, wait_max: Option<Duration>) -> Option<Duration> {
-        let Some(deadline) = self.core.timers.next_deadline() else {
-            return wait_max;
-        };
-        // The turn may have taken its time: the wait begins now, not when the turn began.
-        let until = deadline.saturating_duration_since(self.network.now());
-        Some(wait_max.map_or(until, |wait_max| wait_max.min(until)))
+    fn set_alarm(&mut self) {
+        self.core.alarm_is_late = false;
+        self.core.alarm = self.core.timers.next_deadline();
+        self.network.set_alarm(self.core.alarm);
     }
 
     #[inline(always)]
@@ -331,11 +331,13 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         self.ready(connection_id(event.token), event.readiness);
     }
 
-    /// An event of a listener, or of a socket that is one of several to connect for the same connection; while the loop
+    /// The alarm, an event of a listener, or of a socket that is one of several to connect for the same connection; while the loop
     /// drains, any event, for then no connection is usual.
     #[inline(never)]
     fn dispatch_unusual(&mut self, event: Event) {
-        if let Some(index) = event.token.0.checked_sub(accept::FIRST_LISTENER) {
+        if event.token == Token::ALARM {
+            self.rang = true;
+        } else if let Some(index) = event.token.0.checked_sub(accept::FIRST_LISTENER) {
             self.accept_from(index as usize);
         } else if event.token.0 >= connect::FIRST_ATTEMPT {
             self.attempt_ready(event);
@@ -382,48 +384,65 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     #[inline(never)]
     fn fire_timers(&mut self) {
+        self.rang = false;
         // Timers set from here on are due after `now`, so this ends.
-        while let Some((timer_id, due)) = self.next_due() {
+        while let Some((timer, _, due)) = self.core.timers.expire(self.core.clock.take()) {
             match due {
-                Due::User { id, token } => {
-                    let Some(connection) = self.core.connections.get_mut(id.0) else {
-                        continue;
-                    };
-                    connection.timers.retain(|&other| other != timer_id);
-                    // Nothing but its end is told of one that is being reset, perhaps because a callback panicked.
-                    if connection.facts.phase() == Phase::Aborting {
-                        continue;
-                    }
-                    let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
-                        continue;
-                    };
-                    let Some(state) = session.state.as_mut() else {
-                        continue;
-                    };
-                    guarded(
-                        &mut self.handler,
-                        &mut self.core,
-                        id,
-                        Callback::Timer,
-                        |handler, io| handler.timer(state, io, token),
-                    );
+                Due::User(index) => self.fire_users(timer, index),
+                Due::Linger(index) => {
+                    self.fire(index, |this, id| {
+                        this.done(id, Cause::LingerExpired, Ending::Reset);
+                    });
                 }
-                Due::Linger(id) => self.done(id, Cause::LingerExpired, Ending::Reset),
-                Due::Connect(id) => self.connect_timed_out(id),
-                Due::NextAttempt(id) => self.next_attempt(id),
-                Due::TooSlow(id) => self.core.is_too_slow(id),
+                Due::Connect(index) => self.fire(index, Self::connect_timed_out),
+                Due::NextAttempt(index) => self.fire(index, Self::next_attempt),
+                Due::FasterIn(index) => self.fire(index, |this, id| this.speed_up(id, Way::In)),
+                Due::FasterOut(index) => self.fire(index, |this, id| this.speed_up(id, Way::Out)),
+                Due::TooSlow(index) => self.fire(index, |this, id| this.core.is_too_slow(id)),
                 Due::RetryAccept => self.retry_accepting(),
-                Due::Pace(index) => self.accept_again(index),
+                Due::Pace(index) => self.accept_again(index as usize),
                 Due::DrainLag => self.begin_drain(),
-                Due::Evict(id) => self.evict(id),
+                Due::Evict(index) => self.fire(index, Self::evict),
+                Due::Tick => self.tick(),
+                Due::MoreDeadlines => self.expire_deadlines(),
                 Due::Drain => self.core.kill(),
             }
         }
+        self.set_alarm();
     }
 
-    fn next_due(&mut self) -> Option<(TimerId, Due)> {
-        let (timer, _, due) = self.core.timers.expire(self.core.clock.take())?;
-        Some((timer, due))
+    /// A timer of a connection, which has ended unless the connection is still there.
+    fn fire(&mut self, index: u32, due: impl FnOnce(&mut Self, ConnectionId)) {
+        if let Some(id) = self.core.timers_owner(index) {
+            due(self, id);
+        }
+    }
+
+    /// A timer that the handler has set.
+    fn fire_users(&mut self, timer: TimerId, index: u32) {
+        let Some(id) = self.core.timers_owner(index) else {
+            return;
+        };
+        self.core.own_timer_ended(index);
+        let token = self.core.token_of(timer);
+        // Nothing but its end is told of one that is being reset, perhaps because a callback panicked.
+        let connection = self.core.connections.get(id.0);
+        if connection.is_none_or(|connection| connection.facts.phase() == Phase::Aborting) {
+            return;
+        }
+        let Some(Some(session)) = self.sessions.get_mut(index as usize) else {
+            return;
+        };
+        let Some(state) = session.state.as_mut() else {
+            return;
+        };
+        guarded(
+            &mut self.handler,
+            &mut self.core,
+            id,
+            Callback::Timer,
+            |handler, io| handler.timer(state, io, token),
+        );
     }
 
     /// Looks after every connection that callbacks have touched, their own turns apart.
@@ -455,8 +474,11 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let Some(mut connection) = self.core.connections.remove(id.0) else {
             return;
         };
-        for timer in connection.timers.drain(..) {
+        for timer in connection.timers.take() {
             self.core.timers.cancel(timer);
+        }
+        if let Some(timer) = connection.watch.timer() {
+            self.core.deadlines.cancel(timer);
         }
         let unsent = connection.outbound.clear(&mut self.core.spare) as u64;
         if let Some(gate) = &self.gate

@@ -41,7 +41,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         if self.remote.0.wants_stats() {
             self.remote.0.publish(&self.core.stats());
         }
-        self.core.asked = !self.core.to_connect.is_empty() || !self.core.touched.is_empty();
+        self.core.asked = !self.core.to_connect.is_empty()
+            || !self.core.touched.is_empty()
+            || self.core.alarm_is_late;
         if self.core.close_listeners {
             self.core.close_listeners = false;
             self.close_listeners();
@@ -62,7 +64,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         } else {
             self.core.stopping = Stopping::Lagging;
             let deadline = self.core.deadline(lag);
-            self.core.timers.insert(deadline, Due::DrainLag);
+            self.core.set_timer(deadline, Due::DrainLag);
         }
     }
 
@@ -93,7 +95,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             H::stopping,
         );
         let deadline = self.core.deadline(self.core.options.drain);
-        self.core.timers.insert(deadline, Due::Drain);
+        self.core.set_timer(deadline, Due::Drain);
         for id in self.all_connections() {
             if let Some(connection) = self.core.connections.get_mut(id.0)
                 && connection.facts.phase() != Phase::Connecting
@@ -140,10 +142,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         // Not up to the deadline itself: what is queued has still to be flushed.
         let jitter = Duration::from_nanos(self.random.below(span) / 8 * 7);
         let deadline = self.core.deadline(half + jitter);
-        let timer = self.core.timers.insert(deadline, Due::Evict(id));
-        if let Some(connection) = self.core.connections.get_mut(id.0) {
-            connection.timers.push(timer);
-        }
+        let due = Due::Evict(id.0.index());
+        self.core.set_own_timer(id, deadline, due);
     }
 
     /// What still comes on this connection is discarded, what is queued is flushed. One that waits for an answer of ours

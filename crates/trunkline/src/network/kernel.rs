@@ -17,6 +17,10 @@ use super::{
 use crate::net::unix::SocketFile;
 use crate::net::{self, Binding};
 
+mod alarm;
+
+use alarm::Alarm;
+
 /// What an edge-triggered stream is registered for, once. Priority is among it because a read stops short at
 /// an urgent byte: the event tells the engine not to take that short read for an empty socket.
 const EDGE_INTEREST: Interest = Interest::READ
@@ -31,6 +35,7 @@ pub struct Kernel {
     waker: Waker,
     trigger: Trigger,
     reserve: Option<OwnedFd>,
+    alarm: Alarm,
     /// Connections of ours come from these addresses by turns; where there is none, the kernel chooses.
     sources: Vec<IpAddr>,
     next_source: usize,
@@ -65,7 +70,7 @@ impl Kernel {
         self
     }
 
-    fn over(selector: Selector<OwnedFd, Token>) -> io::Result<Self> {
+    fn over(mut selector: Selector<OwnedFd, Token>) -> io::Result<Self> {
         // Edge-triggered registration is done once and never changed: no call per event or pause.
         let trigger = if selector.mechanism().supports(Trigger::Edge) {
             Trigger::Edge
@@ -73,12 +78,14 @@ impl Kernel {
             Trigger::Level
         };
         let waker = selector.waker()?;
+        let alarm = Alarm::new(&mut selector);
         Ok(Self {
             selector,
             waker,
             trigger,
             reserve: None,
             unix_listeners: Vec::new(),
+            alarm,
             sources: Vec::new(),
             next_source: 0,
         })
@@ -310,14 +317,25 @@ impl Network for Kernel {
         self.reserve = None;
     }
 
+    fn set_alarm(&mut self, deadline: Option<Instant>) {
+        self.alarm.set(&self.selector, deadline);
+    }
+
     #[inline(always)]
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        let timeout = if self.alarm.is_near() {
+            self.alarm.timeout(timeout)
+        } else {
+            timeout
+        };
         Ok(self.selector.select(timeout)?.woken)
     }
 
     #[inline(always)]
     fn next_event(&mut self) -> Option<Event> {
-        let (event, token) = self.selector.next_event_with(|_, token| *token)?;
+        let Some((event, token)) = self.selector.next_event_with(|_, token| *token) else {
+            return self.alarm.is_near().then(|| self.alarm.ring()).flatten();
+        };
         Some(Event {
             token,
             readiness: event.readiness,

@@ -13,6 +13,7 @@
 //!   said priority, read-closed, write-closed or error; what comes later makes a new event.
 //! - With a stream in the Unix domain a short read says nothing (it also ends where the peer had sent a descriptor
 //!   along): the engine reads on until "would block".
+//! - The alarm ([`Network::set_alarm`]) is an event like any other, of [`Token::ALARM`], and comes in a batch with others.
 //! - Readiness may be spurious: `read`, `write` and `accept` may still say "would block".
 
 use std::hash::{BuildHasher, RandomState};
@@ -33,6 +34,11 @@ pub use crate::net::{Address, Bound, UnixAddress};
 /// What the engine knows a socket by in an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Token(pub u64);
+
+impl Token {
+    /// The alarm's own, of no socket.
+    pub const ALARM: Token = Token(u64::MAX);
+}
 
 /// Names an open socket of a network. What the number means is the network's own business.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -166,7 +172,11 @@ pub trait Network {
     fn hold_reserve(&mut self) -> io::Result<()>;
     /// Gives the reserve back, so that one `accept` can succeed.
     fn release_reserve(&mut self);
-    /// Waits until a socket is ready, `timeout` has passed (`None`: for ever) or a [`Wake`] was called.
+    /// From `deadline` on each wait ends at once and reports [`Token::ALARM`], until the alarm is set anew. `None`: no
+    /// alarm. It is never early, and kept from wait to wait, so that a loop whose next deadline stays where it is does
+    /// nothing for it.
+    fn set_alarm(&mut self, deadline: Option<Instant>);
+    /// Waits until a socket is ready, `timeout` has passed (`None`: for ever), the alarm rings or a [`Wake`] was called.
     /// Says whether a wake came.
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool>;
     /// The next event of the last wait.

@@ -15,7 +15,7 @@ use super::errors;
 use super::table::{Kind, SimulatedSocket, Table};
 use super::trace::outcome;
 use super::world::{Action, Listener, State, nanoseconds};
-use crate::network::{Address, Event, Interest, Network, Socket, Token, Trigger, Wake};
+use crate::network::{Address, Event, Interest, Network, Readiness, Socket, Token, Trigger, Wake};
 
 /// A network in memory. Made by [`World::network`](super::World::network); it ends when it is dropped, and
 /// what it still holds open then is closed, as the kernel does for a process.
@@ -24,6 +24,10 @@ pub struct Simulated {
     table: usize,
     batch: VecDeque<Pending>,
     woken: Arc<AtomicBool>,
+    /// When the alarm rings, on the world's clock.
+    alarm: Option<u64>,
+    /// It rang in the last wait, which has not been told yet.
+    rings: bool,
 }
 
 impl Simulated {
@@ -38,6 +42,8 @@ impl Simulated {
             table,
             batch: VecDeque::new(),
             woken: Arc::default(),
+            alarm: None,
+            rings: false,
         }
     }
 
@@ -306,13 +312,25 @@ impl Network for Simulated {
         );
     }
 
+    fn set_alarm(&mut self, deadline: Option<Instant>) {
+        let mut state = self.state.borrow_mut();
+        let clock = state.clock();
+        let now = state.now();
+        self.alarm =
+            deadline.map(|deadline| clock + nanoseconds(deadline.saturating_duration_since(now)));
+        let about = self.alarm.unwrap_or_default();
+        state.trace.call(clock, "set_alarm", about, 0);
+    }
+
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         let mut state = self.state.borrow_mut();
         state.settle();
         self.batch.clear();
-        let deadline = timeout.map(|timeout| state.clock().saturating_add(nanoseconds(timeout)));
+        let timeout = timeout.map(|timeout| state.clock().saturating_add(nanoseconds(timeout)));
+        let deadline = timeout.into_iter().chain(self.alarm).min();
         let result = state.wait(self.table, deadline, &mut self.batch, &self.woken);
         let clock = state.clock();
+        self.rings = self.alarm.is_some_and(|alarm| alarm <= clock);
         state.trace.call(
             clock,
             "wait",
@@ -323,9 +341,17 @@ impl Network for Simulated {
     }
 
     fn next_event(&mut self) -> Option<Event> {
-        self.state
+        let event = self
+            .state
             .borrow_mut()
-            .next_event(self.table, &mut self.batch)
+            .next_event(self.table, &mut self.batch);
+        event.or_else(|| {
+            let rings = std::mem::take(&mut self.rings);
+            rings.then_some(Event {
+                token: Token::ALARM,
+                readiness: Readiness::READABLE,
+            })
+        })
     }
 
     fn waker(&self) -> Wake {
