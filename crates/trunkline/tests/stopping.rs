@@ -260,6 +260,11 @@ fn the_busy_ones_are_evicted_each_at_a_time_of_its_own() {
     let options = |seed| Options {
         drain,
         seed: Some(seed),
+        // They must not end before for taking so long over their line.
+        deadlines: trunkline::Deadlines {
+            frame: None,
+            ..Default::default()
+        },
         ..Options::default()
     };
     // Half a line: they are busy for ever.
