@@ -4,6 +4,7 @@
 mod figures;
 mod platforms;
 mod programs;
+mod simulate;
 mod test;
 mod tour;
 
@@ -17,6 +18,10 @@ usage: cargo xtask COMMAND
   tour               the README's tour alone
   platforms [NAME…]  the selectors on other platforms, or on those whose name contains one of NAME: type-checked,
                      linked, or run under Wine and qemu; installs what it needs when it is root; takes long
+  simulate [--seeds N] [--from S] [--minutes M] [--threads T]
+                     the engine in a simulated network, seed after seed (a million, unless a limit is given)
+  simulate --seed S [--trigger edge|level] | --case 'CASE'
+                     one of them again, with every call it makes
   figures            system calls, user-space instructions and memory of `trunkline serve`
 ";
 
@@ -31,6 +36,7 @@ fn main() -> ExitCode {
         ["test", "--no-skip"] => test::run(true),
         ["tour"] => programs::build_trunkline().and_then(|trunkline| tour::run(&trunkline)),
         ["platforms", ref wanted @ ..] => platforms::run(wanted),
+        ["simulate", ref words @ ..] => simulate::simulate(words),
         ["figures"] => figures::run_with_raised_limit(),
         ["figures", figures::LIMIT_RAISED] => figures::run(),
         ["help" | "--help" | "-h"] => {

@@ -15,6 +15,7 @@ use crate::connection::outbound::Spare;
 use crate::connection::{Connection, Facts, Phase, Role};
 use crate::handler::Cause;
 use crate::io::ConnectionId;
+use crate::mutant::{Mutant, planted};
 use crate::net::interleaved;
 use crate::network::Reading;
 use crate::options::{Options, Overflow};
@@ -62,7 +63,7 @@ pub(crate) struct Core<C> {
     pub(crate) connections: Slab<Connection>,
     pub(crate) timers: Timers<Due>,
     pub(crate) spare: Spare,
-    /// The connection that goes the usual way, whose output gathers in `cork`; nobody otherwise.
+    /// The connection that goes the usual way, whose output gathers in `cork`; `unserved` otherwise.
     pub(crate) serving: ConnectionId,
     pub(crate) cork: Vec<u8>,
     /// The cork takes no more than this.
@@ -91,7 +92,7 @@ impl<C> Core<C> {
             connections: Slab::new(),
             timers: Timers::new(clock.take()),
             spare: Spare::default(),
-            serving: ConnectionId::nobody(),
+            serving: ConnectionId::unserved(),
             cork: Vec::new(),
             cork_bytes_max: options.high_watermark_bytes.min(options.hard_limit_bytes),
             scratch: Vec::new(),
@@ -123,8 +124,11 @@ impl<C> Core<C> {
 
     #[inline(never)]
     pub(crate) fn pull_cork(&mut self) {
-        let id = std::mem::replace(&mut self.serving, ConnectionId::nobody());
+        let id = std::mem::replace(&mut self.serving, ConnectionId::unserved());
         if let Some(connection) = self.connections.get_mut(id.0) {
+            if planted(Mutant::CorkLost) {
+                self.cork.clear();
+            }
             connection.outbound.adopt(&mut self.spare, &mut self.cork);
             // Its turn is not over: it will be settled at the end of it.
             connection.facts.set(Facts::TOUCHED);
@@ -145,7 +149,11 @@ impl<C> Core<C> {
     /// A deadline strictly after this turn, so that a timer of zero cannot keep the turn from ending.
     pub(crate) fn deadline(&mut self, delay: Duration) -> Instant {
         const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-        self.clock.take() + delay.clamp(Duration::from_nanos(1), FAR)
+        let delay = delay.clamp(Duration::from_nanos(1), FAR);
+        if planted(Mutant::TimerEarly) {
+            return self.clock.take() + delay / 2;
+        }
+        self.clock.take() + delay
     }
 
     /// A new connection, under the loop's policies.
@@ -188,6 +196,9 @@ impl<C> Core<C> {
     pub(crate) fn resume(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(id.0) {
             connection.facts.clear(Facts::PAUSED);
+            if planted(Mutant::ResumedNotServed) {
+                return;
+            }
             self.touch(id);
         }
     }

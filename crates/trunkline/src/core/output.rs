@@ -45,7 +45,13 @@ impl<C: Codec> Core<C> {
     }
 
     #[inline(never)]
-    fn enqueue(&mut self, id: ConnectionId, message: &C::Message) -> Sent {
+    fn enqueue(&mut self, mut id: ConnectionId, message: &C::Message) -> Sent {
+        if planted(Mutant::StaleId) {
+            id = self
+                .connections
+                .key_at(id.0.index())
+                .map_or(id, ConnectionId);
+        }
         let Some(connection) = self.connections.get_mut(id.0) else {
             return Sent::Gone;
         };
@@ -56,7 +62,11 @@ impl<C: Codec> Core<C> {
             return self.send_keyed(id, None, message);
         }
         let codec = &self.codec;
-        let limit = self.options.hard_limit_bytes;
+        let limit = if planted(Mutant::HardLimitIgnored) {
+            usize::MAX
+        } else {
+            self.options.hard_limit_bytes
+        };
         let encode = |output: &mut Vec<u8>| codec.encode(message, output);
         match connection
             .outbound
@@ -119,7 +129,9 @@ impl<C: Codec> Core<C> {
     }
 
     fn offer(&mut self, id: ConnectionId, key: Option<u64>, parcel: &mut Parcel<'_>) -> Sent {
-        self.pull_cork_of(id);
+        if !planted(Mutant::BroadcastOvertakes) {
+            self.pull_cork_of(id);
+        }
         let limit = self.options.hard_limit_bytes;
         let overflow = self.options.overflow;
         let Some(connection) = self.connections.get_mut(id.0) else {

@@ -79,7 +79,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                 return false;
             };
             let socket = listener.socket;
-            let full = self.core.connections.len() >= self.core.options.connections_max;
+            let full = self.core.connections.len() >= self.core.options.connections_max
+                && !planted(Mutant::ConnectionsMaxIgnored);
             if full && self.core.options.when_full == WhenFull::Wait {
                 // The end of one of our connections resumes it.
                 self.pause_accepting();

@@ -16,6 +16,7 @@ use crate::connection::{Facts, Phase};
 use crate::core::{Due, Stopping, ToConnect};
 use crate::handler::{Cause, Handler};
 use crate::io::{ConnectionId, Io};
+use crate::mutant::{Mutant, planted};
 use crate::net::{Error, Operation};
 use crate::network::{Event, Network, Socket, Token};
 use crate::timer::TimerId;
@@ -169,6 +170,12 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         }
     }
 
+    /// Sockets that are not yet a connection's.
+    #[cfg(test)]
+    pub(crate) fn attempts(&self) -> usize {
+        self.races.attempts.len()
+    }
+
     /// The socket of an attempt reported something.
     pub(super) fn attempt_ready(&mut self, event: Event) {
         let index = (event.token.0 - FIRST_ATTEMPT) as u32;
@@ -222,7 +229,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             self.core.timers.cancel(timer);
         }
         for key in race.running {
-            if let Some(attempt) = self.races.attempts.remove(key) {
+            if let Some(attempt) = self.races.attempts.remove(key)
+                && !planted(Mutant::AttemptsLeftOpen)
+            {
                 self.network.close(attempt.socket);
             }
         }

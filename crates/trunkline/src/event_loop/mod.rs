@@ -13,6 +13,7 @@ use crate::connection::Facts;
 use crate::core::{Core, Due};
 use crate::handler::{Cause, Closed, Handler};
 use crate::io::{ConnectionId, Io};
+use crate::mutant::{Mutant, planted};
 use crate::net::{Error, Operation};
 use crate::network::kernel::Kernel;
 use crate::network::{Event, Network, Token};
@@ -72,6 +73,10 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         // With a budget of nothing nothing would ever be done.
         options.frame_budget = options.frame_budget.max(1);
         options.read_budget_bytes = options.read_budget_bytes.max(1);
+        // Above the high one, a low watermark would end each pause of input as soon as it begins.
+        options.low_watermark_bytes = options
+            .low_watermark_bytes
+            .min(options.high_watermark_bytes);
         let remote = Remote::new(network.waker());
         let buffer = vec![0; options.read_buffer_bytes.max(1)].into_boxed_slice();
         let core = Core::new(handler.codec(), options, network.reading());
@@ -122,6 +127,18 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     /// The network.
     pub fn network(&self) -> &N {
         &self.network
+    }
+
+    /// The handler, for the simulation to tell it something.
+    #[cfg(test)]
+    pub(crate) fn handler_mut(&mut self) -> &mut H {
+        &mut self.handler
+    }
+
+    /// What callbacks may change, for the simulation to look at.
+    #[cfg(test)]
+    pub(crate) fn core(&self) -> &Core<H::Codec> {
+        &self.core
     }
 
     /// The counters so far.
@@ -248,7 +265,11 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     #[inline(never)]
     fn take_messages(&mut self) {
-        for message in self.remote.take() {
+        let mut messages = self.remote.take();
+        if planted(Mutant::MessagesLost) {
+            messages.truncate(1);
+        }
+        for message in messages {
             let mut io = Io {
                 core: &mut self.core,
                 id: ConnectionId::nobody(),
@@ -293,7 +314,11 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     }
 
     fn next_due(&mut self) -> Option<(TimerId, Due)> {
-        let (timer, _, due) = self.core.timers.expire(self.core.clock.take())?;
+        let mut now = self.core.clock.take();
+        if planted(Mutant::InterruptTakenForTimeout) && self.core.stats.turns.is_multiple_of(4) {
+            now = self.core.timers.next_deadline()?.max(now);
+        }
+        let (timer, _, due) = self.core.timers.expire(now)?;
         Some((timer, due))
     }
 
@@ -327,7 +352,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             return;
         };
         for timer in connection.timers.drain(..) {
-            self.core.timers.cancel(timer);
+            if !planted(Mutant::TimersOutliveConnection) {
+                self.core.timers.cancel(timer);
+            }
         }
         let unsent = connection.outbound.clear(&mut self.core.spare) as u64;
         let aside = connection.aside.take().unwrap_or_default();
@@ -348,6 +375,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             Ending::InOrder => self.network.close(connection.socket),
             Ending::Reset => self.network.abort(connection.socket),
         }
+        if planted(Mutant::ClosedTwice) {
+            self.network.close(connection.socket);
+        }
         self.resume_accepting();
         if !connection.facts.any(Facts::ESTABLISHED) {
             self.tell_connect_failed(id, connection.peer, cause);
@@ -362,6 +392,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let Some(state) = session.state else {
             return;
         };
+        if planted(Mutant::FailureNotTold) && matches!(cause, Cause::Failed(_)) {
+            return;
+        }
         let mut io = Io {
             core: &mut self.core,
             id,

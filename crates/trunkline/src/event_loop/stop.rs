@@ -5,6 +5,7 @@ use crate::connection::{Facts, Phase};
 use crate::core::{Due, Stopping};
 use crate::handler::{Cause, Handler};
 use crate::io::{ConnectionId, Io};
+use crate::mutant::{Mutant, planted};
 use crate::network::Network;
 use crate::remote::Wish;
 
@@ -52,10 +53,13 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             id: ConnectionId::nobody(),
         });
         let deadline = self.core.deadline(self.core.options.drain);
-        self.core.timers.insert(deadline, Due::Drain);
+        if !planted(Mutant::DrainWithoutDeadline) {
+            self.core.timers.insert(deadline, Due::Drain);
+        }
         for id in self.all_connections() {
             if let Some(connection) = self.core.connections.get_mut(id.0)
                 && connection.facts.phase() != Phase::Connecting
+                && !planted(Mutant::DrainForgetsRequests)
             {
                 // A request may be there that nobody has told us of yet: the read will tell.
                 connection.facts.set(Facts::READABLE);
