@@ -1,12 +1,15 @@
 //! Developer commands: everything that is tested, and the figures that the documentation speaks of.
 #![forbid(unsafe_code)]
 
+mod churn;
 mod figures;
 mod platforms;
 mod programs;
 mod simulate;
+mod served;
 mod test;
 mod tour;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -22,6 +25,12 @@ usage: cargo xtask COMMAND
                      the engine in a simulated network, seed after seed (a million, unless a limit is given)
   simulate --seed S [--trigger edge|level] | --case 'CASE'
                      one of them again, with every call it makes
+  churn [--minutes N] [--mechanism NAME]… [--service NAME]…
+                     clients that come, talk and vanish in every way, 10 minutes unless said otherwise, on every
+                     mechanism or on those named: memory and descriptors must return to where they began
+  vm [SCENARIO…] [--connections N] [--memory MIB] [--mechanism NAME]…
+                     in a virtual machine: clock-step (the wall clock jumps) and 1m-idle (a million connections held
+                     by one process, a message through each); needs qemu and a kernel that apt-get fetches; takes long
   figures            system calls, user-space instructions and memory of `trunkline serve`
 ";
 
@@ -37,6 +46,8 @@ fn main() -> ExitCode {
         ["tour"] => programs::build_trunkline().and_then(|trunkline| tour::run(&trunkline)),
         ["platforms", ref wanted @ ..] => platforms::run(wanted),
         ["simulate", ref words @ ..] => simulate::simulate(words),
+        ["churn", ref options @ ..] => churn::run(options),
+        ["vm", ref words @ ..] => vm::run(words),
         ["figures"] => figures::run_with_raised_limit(),
         ["figures", figures::LIMIT_RAISED] => figures::run(),
         ["help" | "--help" | "-h"] => {

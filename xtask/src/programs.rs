@@ -29,12 +29,16 @@ pub(crate) fn workspace_root() -> PathBuf {
 /// Builds `trunkline` for release and says where it is.
 pub(crate) fn build_trunkline() -> Result<PathBuf, String> {
     run(cargo().args(["build", "--release", "--package", "trunkline-cli"]))?;
+    Ok(target_folder()?.join("release/trunkline"))
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target_folder() -> Result<PathBuf, String> {
     // We lie in <target>/<profile>/xtask, wherever <target> is.
     let mut path =
         env::current_exe().map_err(|error| format!("cannot find out where xtask lies: {error}"))?;
     path.pop();
     path.pop();
-    path.extend(["release", "trunkline"]);
     Ok(path)
 }
 

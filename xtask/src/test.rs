@@ -6,7 +6,7 @@ use crate::programs::{self, cargo, is_installed};
 use crate::{Outcome, tour};
 
 /// The programs that tests talk to, compare with or run, and what is not tested without them.
-const PEERS: [(&str, &str); 5] = [
+const PEERS: [(&str, &str); 6] = [
     ("nc", "talking to netcat, and the README's tour, which does"),
     ("socat", "talking to socat"),
     ("ncat", "talking to ncat"),
@@ -15,6 +15,7 @@ const PEERS: [(&str, &str); 5] = [
         "1, 100 and 10 000 Python sockets at once, and the comparison of the encodings with Python's",
     ),
     ("strace", "which system calls a turn of the selectors makes"),
+    ("chromium", "the page of `trunkline compare` in a browser"),
 ];
 
 /// Told to the tests: a missing program is a failure. (They also look at `CI` by themselves.)

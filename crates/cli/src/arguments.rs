@@ -3,9 +3,11 @@
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::compare::CompareArguments;
 use crate::failure::Failure;
+use crate::models::{self, ModelArguments};
 use crate::units::{count, size};
 
 /// Many connections on one thread: servers and clients over select, poll, epoll and `io_uring`.
@@ -20,6 +22,10 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     Serve(ServeArguments),
     Connect(ConnectArguments),
+    Compare(CompareArguments),
+    /// Serves one client of `serve --model processes`.
+    #[command(hide = true)]
+    EchoStandardInput,
 }
 
 /// Serve one or many services until Ctrl-C.
@@ -90,6 +96,9 @@ pub(crate) struct ServeArguments {
     /// Say on standard error when a connection opens and how it ends.
     #[arg(short, long)]
     pub(crate) verbose: bool,
+
+    #[command(flatten)]
+    pub(crate) model: ModelArguments,
 }
 
 /// Talk to one or many servers: standard input to all of them, their answers to standard output.
@@ -137,16 +146,27 @@ pub(crate) struct ConnectArguments {
 impl Arguments {
     /// The arguments of this process; otherwise the answer is printed and the exit code returned.
     pub(crate) fn from_command_line() -> Result<Self, ExitCode> {
-        Self::try_parse().map_err(|error| match error.kind() {
-            ErrorKind::DisplayHelp
-            | ErrorKind::DisplayVersion
-            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-                // A reader who has closed the pipe does not want the help.
-                let _ = error.print();
-                ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
-            }
-            _ => wrong_usage(&error).report(),
-        })
+        let matches = Self::command()
+            .try_get_matches()
+            .map_err(|error| answer(&error))?;
+        if let Some(("serve", serve)) = matches.subcommand() {
+            models::check_options(serve).map_err(|failure| failure.report())?;
+        }
+        Self::from_arg_matches(&matches).map_err(|error| answer(&error))
+    }
+}
+
+/// Prints the help that was asked for, or what is wrong.
+fn answer(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            // A reader who has closed the pipe does not want the help.
+            let _ = error.print();
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+        }
+        _ => wrong_usage(error).report(),
     }
 }
 
@@ -181,7 +201,6 @@ fn wrong_usage(error: &clap::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn definitions_are_consistent() {

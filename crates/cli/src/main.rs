@@ -10,6 +10,7 @@ use arguments::{Arguments, Command};
 
 mod arguments;
 mod chatter;
+mod compare;
 mod connect;
 mod descriptors;
 mod encoding;
@@ -17,6 +18,7 @@ mod ending;
 mod failure;
 mod framing;
 mod mechanism;
+mod models;
 #[allow(
     dead_code,
     unused_imports,
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Connect(arguments) => connect::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
+        Command::EchoStandardInput => models::processes::serve_standard_input(),
     };
     result.unwrap_or_else(|failure| failure.report())
 }

@@ -13,10 +13,16 @@ use std::thread;
 
 use trunkline::{
     Cause, Closed, Codec, Delimiter, Flow, Frame, FrameError, Handler, Io, LengthPrefix, Lines,
-    Netstring, Prefix, Server,
+    Mechanism, Netstring, Prefix, Server,
 };
 
 const OFFERED_BYTES: usize = 256 << 20;
+const MECHANISMS: [Mechanism; 4] = [
+    Mechanism::Epoll,
+    Mechanism::IoUring,
+    Mechanism::Poll,
+    Mechanism::Select,
+];
 const LIMIT: usize = 64 * 1024;
 
 /// Waits for the one connection, which must bring no frame.
@@ -71,12 +77,13 @@ fn offer(server: SocketAddr, beginning: &[u8]) {
     }
 }
 
-fn refuses_an_endless_frame(codec: impl Codec, beginning: &'static [u8]) {
+fn refuses_an_endless_frame(mechanism: Mechanism, codec: impl Codec, beginning: &'static [u8]) {
     let victim = Victim {
         codec,
         closed: None,
     };
     let server = Server::new(victim)
+        .mechanism(mechanism)
         .listen("127.0.0.1:0")
         .start()
         .expect("a free port");
@@ -85,7 +92,8 @@ fn refuses_an_endless_frame(codec: impl Codec, beginning: &'static [u8]) {
     let client = thread::spawn(move || offer(address, beginning));
     let (victim, stats) = server.run().expect("the loop runs");
     client.join().expect("the client ends");
-    let grown = peak_memory_bytes() - before;
+    // The kernel counts in batches, so even a peak may be told a little lower than before.
+    let grown = peak_memory_bytes().saturating_sub(before);
 
     let closed = victim.closed.expect("the connection ended");
     let refused = FrameError::TooLong { limit: LIMIT };
@@ -93,16 +101,27 @@ fn refuses_an_endless_frame(codec: impl Codec, beginning: &'static [u8]) {
         matches!(closed.cause, Cause::BadFrame(error) if error == refused),
         "{closed:?}"
     );
-    assert!(closed.unread <= 2 * LIMIT as u64, "{closed:?}");
+    // A frame, a mark of which the last byte is missing, and what the last read brought.
+    assert!(closed.unread < 2 * LIMIT as u64 + 5, "{closed:?}");
     assert!(stats.bytes_in >= closed.unread);
     assert!(grown < 4 << 20, "{grown} bytes more than before");
 }
 
+/// Also the scenario `oversize-frame`: what a prefix claims is not allocated.
 #[test]
 fn a8_a_frame_without_an_end_costs_no_memory() {
-    refuses_an_endless_frame(Lines::new().limit(LIMIT), b"");
-    refuses_an_endless_frame(Delimiter::new("--=--").limit(LIMIT), b"--=-");
-    refuses_an_endless_frame(Netstring::new().limit(LIMIT), b"10000000000:");
-    let eight_gigabytes = b"\0\0\0\x02\0\0\0\0";
-    refuses_an_endless_frame(LengthPrefix::new(Prefix::U64).limit(LIMIT), eight_gigabytes);
+    for mechanism in MECHANISMS {
+        if let (Mechanism::IoUring, Err(reason)) = (mechanism, mechanism.check()) {
+            // Many a sandbox forbids it. In CI that is a failure.
+            assert!(std::env::var_os("CI").is_none(), "{reason}");
+            eprintln!("skipped: {reason}");
+            continue;
+        }
+        refuses_an_endless_frame(mechanism, Lines::new().limit(LIMIT), b"");
+        let delimiter = Delimiter::new("--=--").limit(LIMIT);
+        refuses_an_endless_frame(mechanism, delimiter, b"--=-");
+        refuses_an_endless_frame(mechanism, Netstring::new().limit(LIMIT), b"10000000000:");
+        let length = LengthPrefix::new(Prefix::U64).limit(LIMIT);
+        refuses_an_endless_frame(mechanism, length, b"\0\0\0\x02\0\0\0\0");
+    }
 }

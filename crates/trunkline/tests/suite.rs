@@ -20,6 +20,9 @@ mod flow;
 #[cfg(target_os = "linux")]
 #[path = "suite/namespaces.rs"]
 mod namespaces;
+#[cfg(target_os = "linux")]
+#[path = "suite/on_kernels.rs"]
+mod on_kernels;
 #[path = "suite/overflow.rs"]
 mod overflow;
 #[path = "suite/pair.rs"]
@@ -199,47 +202,55 @@ mod drain {
     }
 }
 
-/// On the kernel alone, in a network namespace.
+/// On the kernel alone: what the simulated network does not have.
 #[cfg(target_os = "linux")]
-mod namespace {
-    macro_rules! namespace {
+mod on_kernel {
+    macro_rules! on_kernel {
         ($($name:ident $(if $works:expr)? => $mechanism:ident;)*) => { $(
             mod $name {
-                namespace!(@cases $name $mechanism ($($works)?);
-                    s11_blackhole_timeout
-                    s12_ephemeral_exhausted
-                    s13_self_connect
-                    s18_zero_window
-                    s33_fin_wait_vanish
+                const MECHANISM: trunkline::Mechanism = trunkline::Mechanism::$mechanism;
+
+                fn is_skipped() -> bool {
+                    $(if !$works {
+                        return true;
+                    })?
+                    false
+                }
+
+                on_kernel!(@cases ()
+                    on_kernels::s25_oob_byte
+                    on_kernels::s28_no_sigpipe
                 );
 
-                #[test]
-                fn s24_loss_reorder_dup() {
-                    namespace!(@skip_unless ($($works)?));
-                    let path = concat!("namespace::", stringify!($name), "::s24_loss_reorder_dup");
-                    crate::bad_road::s24_loss_reorder_dup(path, trunkline::Mechanism::$mechanism);
+                // These start their own program again.
+                on_kernel!(@cases (concat!("on_kernel::", stringify!($name), "::"))
+                    on_kernels::s44_sigstop_sigcont
+                    namespaces::s11_blackhole_timeout
+                    namespaces::s12_ephemeral_exhausted
+                    namespaces::s13_self_connect
+                    namespaces::s18_zero_window
+                    bad_road::s24_loss_reorder_dup
+                    namespaces::s33_fin_wait_vanish
+                );
+            }
+        )* };
+        (@cases $prefix:tt $($subject:ident :: $case:ident)*) => { $(
+            #[test]
+            fn $case() {
+                if !is_skipped() {
+                    on_kernel!(@call $prefix $subject $case);
                 }
             }
         )* };
-        (@cases $name:ident $mechanism:ident $works:tt; $($case:ident)*) => { $(
-            #[test]
-            fn $case() {
-                namespace!(@skip_unless $works);
-                let path = concat!("namespace::", stringify!($name), "::", stringify!($case));
-                crate::namespaces::inside(path, || {
-                    crate::namespaces::$case(trunkline::Mechanism::$mechanism);
-                });
-            }
-        )* };
-        (@skip_unless ()) => {};
-        (@skip_unless ($works:expr)) => {
-            if !$works {
-                return;
-            }
+        (@call () $subject:ident $case:ident) => {
+            crate::$subject::$case(MECHANISM)
+        };
+        (@call ($prefix:expr) $subject:ident $case:ident) => {
+            crate::$subject::$case(&format!("{}{}", $prefix, stringify!($case)), MECHANISM)
         };
     }
 
-    namespace! {
+    on_kernel! {
         epoll => Epoll;
         io_uring if crate::io_uring_works_here() => IoUring;
         poll => Poll;

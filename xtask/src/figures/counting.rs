@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::load::Load;
-use super::served::Served;
 use super::{MESSAGES_LONG, MESSAGES_SHORT};
+use crate::served::Served;
 
 /// System calls by name.
 type Calls = BTreeMap<String, u64>;

@@ -8,13 +8,12 @@ use std::process::Command;
 
 use crate::Outcome;
 use crate::programs::{build_trunkline, is_installed};
+use crate::served::Served;
 
 mod counting;
 mod load;
-mod served;
 
 use load::Load;
-use served::Served;
 
 /// Tells the second start of ourselves from the first.
 pub(crate) const LIMIT_RAISED: &str = "--limit-raised";

@@ -22,6 +22,8 @@ pub(crate) struct Table {
     caption: String,
     header: Vec<String>,
     rows: Vec<Vec<String>>,
+    /// Whether the cells are sentences, which may be broken.
+    of_words: bool,
 }
 
 impl Table {
@@ -34,7 +36,15 @@ impl Table {
             caption: caption.into(),
             header: header.into_iter().map(str::to_owned).collect(),
             rows: Vec::new(),
+            of_words: false,
         }
+    }
+
+    /// The cells are words, not numbers: to the left, and broken where they are long.
+    #[must_use]
+    pub(crate) fn of_words(mut self) -> Self {
+        self.of_words = true;
+        self
     }
 
     /// Adds a row.
@@ -43,7 +53,11 @@ impl Table {
     }
 
     fn html(&self) -> String {
-        let mut html = r#"<div class="scroll"><table>"#.to_owned();
+        let mut html = if self.of_words {
+            r#"<div class="scroll"><table class="words">"#.to_owned()
+        } else {
+            r#"<div class="scroll"><table>"#.to_owned()
+        };
         if !self.caption.is_empty() {
             let _ = write!(html, "<caption>{}</caption>", escaped(&self.caption));
         }
@@ -125,8 +139,13 @@ impl Page {
 
     /// The whole file.
     pub(crate) fn html(&self) -> String {
+        self.html_with("")
+    }
+
+    /// The same, with this mark in its head: by it the program knows its own pages.
+    pub(crate) fn html_with(&self, mark: &str) -> String {
         format!(
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n{mark}\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
              <title>{}</title>\n<style>\n{}</style>\n</head>\n<body>\n{}</body>\n</html>\n",

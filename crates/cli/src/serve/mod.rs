@@ -18,12 +18,13 @@ use crate::encoding::Edge;
 use crate::failure::Failure;
 use crate::framing::Framing;
 use crate::mechanism;
+use crate::models::{self, Model};
 use crate::services::{Ack, Discard, Echo, Greet, Log, Rooms, Service};
 
 mod plan;
 mod signals;
 
-use plan::Plan;
+pub(crate) use plan::Plan;
 use signals::StopSignals;
 
 /// What all services have in common.
@@ -54,8 +55,20 @@ struct Ended {
 
 /// Serves until stopped.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
+    arguments.model.prepare()?;
+    let plans = plan::plan(&arguments.words)?;
+    let mechanism = match &arguments.model.model {
+        None => mechanism::choose(arguments.mechanism.as_deref())?,
+        Some(name) => match Model::named(name)? {
+            Model::Plain(plain) => {
+                return models::serve(plain, models::only_echo(plain, &plans)?);
+            }
+            Model::Engine(Some(mechanism)) => Some(mechanism),
+            Model::Engine(None) => mechanism::choose(arguments.mechanism.as_deref())?,
+        },
+    };
     let settings = Settings {
-        mechanism: mechanism::choose(arguments.mechanism.as_deref())?,
+        mechanism,
         framing: match &arguments.frame {
             Some(frame) => Some(Framing::named(frame, arguments.frame_limit)?),
             None => None,
@@ -65,7 +78,6 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
         max_connections: arguments.max_connections,
         verbose: arguments.verbose,
     };
-    let plans = plan::plan(&arguments.words)?;
     // Before anything is announced: who reads "listening" may send the signal at once.
     let signals = StopSignals::catch()?;
     let (ended_sender, ended) = channel();

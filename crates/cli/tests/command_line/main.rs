@@ -2,11 +2,13 @@
 #![forbid(unsafe_code)]
 
 mod bad_input;
+mod compare;
 mod connecting;
 mod encoding;
 mod exhaustion;
 mod framing;
 mod injected;
+mod models;
 mod services;
 mod stopping;
 mod support;

@@ -115,6 +115,11 @@ impl Serving {
         self.addresses[index]
     }
 
+    /// The number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it said when it listened, on the first of its addresses.
     pub(crate) fn first_line(&self) -> &str {
         &self.first_line
@@ -248,6 +253,17 @@ impl Client {
         }
     }
 
+    /// Another hold on the same connection; what either reads ahead the other does not see.
+    pub(crate) fn try_clone(&self) -> Self {
+        Self {
+            reader: BufReader::new(self.stream().try_clone().unwrap()),
+        }
+    }
+
+    pub(crate) fn stream(&self) -> &TcpStream {
+        self.reader.get_ref()
+    }
+
     /// How the server sees this client.
     pub(crate) fn name(&self) -> String {
         self.reader.get_ref().local_addr().unwrap().to_string()
@@ -255,6 +271,14 @@ impl Client {
 
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.reader.get_mut().write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Sends until nobody takes any more.
+    pub(crate) fn send_as_far_as_possible(&mut self, bytes: &[u8]) {
+        let patience = Some(Duration::from_secs(1));
+        self.stream().set_write_timeout(patience).unwrap();
+        let error = self.reader.get_mut().write_all(bytes).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "{error}");
     }
 
     pub(crate) fn finish(&mut self) {

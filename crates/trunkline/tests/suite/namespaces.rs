@@ -81,7 +81,7 @@ pub(crate) fn skip(reason: &str) {
 }
 
 /// Runs `act` in a namespace of its own, in a process of its own: `case` is the path of the test that calls this.
-pub(crate) fn inside(case: &str, act: impl FnOnce()) {
+fn inside(case: &str, act: impl FnOnce()) {
     if part().is_some() {
         return act();
     }
@@ -114,7 +114,11 @@ fn local_ports(first: u16, last: u16) {
 }
 
 /// Nobody answers, not even to refuse: the deadline ends it, once, and meanwhile others are served.
-pub(crate) fn s11_blackhole_timeout(mechanism: Mechanism) {
+pub(crate) fn s11_blackhole_timeout(case: &str, mechanism: Mechanism) {
+    inside(case, || blackhole_timeout(mechanism));
+}
+
+fn blackhole_timeout(mechanism: Mechanism) {
     const PATIENCE: Duration = Duration::from_millis(300);
     watch_arrivals();
     nft("add rule inet t arrivals tcp dport 9 drop");
@@ -158,7 +162,11 @@ pub(crate) fn s11_blackhole_timeout(mechanism: Mechanism) {
 
 /// More connections than there are ports for them: those too many fail, each once and with a reason, and one that ends
 /// makes room.
-pub(crate) fn s12_ephemeral_exhausted(mechanism: Mechanism) {
+pub(crate) fn s12_ephemeral_exhausted(case: &str, mechanism: Mechanism) {
+    inside(case, || ephemeral_exhausted(mechanism));
+}
+
+fn ephemeral_exhausted(mechanism: Mechanism) {
     const PORTS: usize = 10;
     local_ports(40_000, 40_009);
     let (mut opened, mut failed) = (Vec::new(), 0);
@@ -200,7 +208,11 @@ pub(crate) fn s12_ephemeral_exhausted(mechanism: Mechanism) {
 
 /// A port that nobody listens on, and that the system chooses for our own end: TCP connects a socket with itself
 /// (RFC 9293, simultaneous open), which no caller wants. It is refused, as any other port without a listener.
-pub(crate) fn s13_self_connect(mechanism: Mechanism) {
+pub(crate) fn s13_self_connect(case: &str, mechanism: Mechanism) {
+    inside(case, || self_connect(mechanism));
+}
+
+fn self_connect(mechanism: Mechanism) {
     local_ports(40_000, 40_000);
     let refused = counter();
     let seen = Rc::clone(&refused);
@@ -222,7 +234,11 @@ pub(crate) fn s13_self_connect(mechanism: Mechanism) {
 }
 
 /// The peer's window is closed, and what would open it again is lost for a while: everything arrives in the end.
-pub(crate) fn s18_zero_window(mechanism: Mechanism) {
+pub(crate) fn s18_zero_window(case: &str, mechanism: Mechanism) {
+    inside(case, || zero_window(mechanism));
+}
+
+fn zero_window(mechanism: Mechanism) {
     const LINES: usize = 256;
     watch_arrivals();
     nft("add counter inet t closed");
@@ -299,7 +315,11 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 /// The peer is gone without a word while the server waits for the end of its side: the linger deadline frees the
 /// connection, and the system keeps nothing of it.
-pub(crate) fn s33_fin_wait_vanish(mechanism: Mechanism) {
+pub(crate) fn s33_fin_wait_vanish(case: &str, mechanism: Mechanism) {
+    inside(case, || fin_wait_vanish(mechanism));
+}
+
+fn fin_wait_vanish(mechanism: Mechanism) {
     watch_arrivals();
     nft("add chain inet t lost");
     nft("add rule inet t arrivals tcp dport 5000 jump lost");

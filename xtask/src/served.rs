@@ -1,4 +1,4 @@
-//! A `trunkline serve echo` as a child process, perhaps under an instrument.
+//! A `trunkline serve` as a child process, perhaps under an instrument.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -18,13 +18,22 @@ pub(crate) struct Served {
     child: Child,
     /// Lines of its standard error; ends when the process, and its instrument, have ended.
     chatter: Receiver<String>,
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
 }
 
 impl Served {
-    /// Starts `command` (the program, or the program under an instrument) and waits until it listens.
-    pub(crate) fn start(mut command: Command) -> Result<Self, String> {
-        command.args(["serve", "echo", "127.0.0.1:0", "--mechanism", "epoll"]);
+    /// Starts an echo server on epoll: `command` is the program, or the program under an instrument.
+    pub(crate) fn start(command: Command) -> Result<Self, String> {
+        Self::start_with(command, &["echo", "127.0.0.1:0", "--mechanism", "epoll"], 1)
+    }
+
+    /// Starts `command` with these arguments and waits until it listens on that many addresses.
+    pub(crate) fn start_with(
+        mut command: Command,
+        arguments: &[&str],
+        address_count: usize,
+    ) -> Result<Self, String> {
+        command.arg("serve").args(arguments);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -42,19 +51,34 @@ impl Served {
                     .count();
             });
         }
-        let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut served = Self {
             child,
             chatter,
-            address: unknown,
+            addresses: Vec::new(),
         };
-        served.address = served.bound_address()?;
+        for _ in 0..address_count {
+            let address = served.bound_address()?;
+            served.addresses.push(address);
+        }
         Ok(served)
     }
 
-    /// Where it listens.
+    /// Where it listens first.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses[0]
+    }
+
+    /// Where it listens.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// How many descriptors it has open.
+    pub(crate) fn descriptors(&self) -> Result<usize, String> {
+        let path = format!("/proc/{}/fd", self.server_id());
+        let entries =
+            fs::read_dir(&path).map_err(|error| format!("cannot read {path}: {error}"))?;
+        Ok(entries.count())
     }
 
     /// Reads the address from "echo listening on ADDRESS (MECHANISM)".
