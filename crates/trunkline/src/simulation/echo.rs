@@ -187,19 +187,31 @@ pub(super) fn run(case: &Case) -> Outcome {
     run.live(
         case,
         |_| {},
-        |run| {
-            // A read that stops short for no reason, or does not happen, would tell the engine that nothing is there.
-            run.world.set_faults(Faults {
-                short_read: 0.0,
-                would_block: 0.0,
-                // Of the requests that have arrived only one is told of before the drain begins.
-                one_event: 1.0,
-                ..run.world.faults()
-            });
-            run.world.advance(Duration::from_millis(1));
-            *promised.borrow_mut() = arrived(run);
-        },
+        |run| *promised.borrow_mut() = last_requests(run),
     )
+}
+
+/// Requests arrive just before the loop is asked to drain, and most are not told of when it does. Gives the frames of each
+/// connection that must be answered.
+fn last_requests(run: &mut Run<Echo>) -> BTreeMap<ConnectionId, u64> {
+    // A read that stops short for no reason, or does not happen, would tell the engine that nothing is there.
+    run.world.set_faults(Faults {
+        short_read: 0.0,
+        would_block: 0.0,
+        one_event: 1.0,
+        ..run.world.faults()
+    });
+    let pause = Duration::from_secs(2);
+    if let Some(&address) = run.server.local_addresses().first() {
+        run.world.storm(address, 4, Duration::ZERO, |_| {
+            EchoClient::new("first\nlast\n")
+                .in_cuts(6..7, pause)
+                .lenient()
+        });
+    }
+    run.turns(20);
+    run.world.advance(pause);
+    arrived(run)
 }
 
 /// The frames of each open connection that its handler has got, or that have arrived.

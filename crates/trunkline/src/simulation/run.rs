@@ -151,7 +151,7 @@ impl<H: Watching> Run<H> {
         goes_on && !self.is_wrong()
     }
 
-    fn turns(&mut self, count: u64) {
+    pub(super) fn turns(&mut self, count: u64) {
         for _ in 0..count {
             if !self.turn(Duration::from_millis(10)) {
                 return;
