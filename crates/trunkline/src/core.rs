@@ -66,6 +66,8 @@ pub(crate) struct Core<C> {
     /// The connection that goes the usual way, whose output gathers in `cork`; `unserved` otherwise.
     pub(crate) serving: ConnectionId,
     pub(crate) cork: Vec<u8>,
+    /// The connection that went the usual way until, in this turn of its, the cork was pulled; nobody otherwise.
+    pub(crate) pulled: ConnectionId,
     /// The cork takes no more than this.
     cork_bytes_max: usize,
     /// Where a message is encoded that is for many, or whose bounds are kept. Empty between calls.
@@ -94,6 +96,7 @@ impl<C> Core<C> {
             spare: Spare::default(),
             serving: ConnectionId::unserved(),
             cork: Vec::new(),
+            pulled: ConnectionId::nobody(),
             cork_bytes_max: options.high_watermark_bytes.min(options.hard_limit_bytes),
             scratch: Vec::new(),
             touched: Vec::new(),
@@ -125,6 +128,7 @@ impl<C> Core<C> {
     #[inline(never)]
     pub(crate) fn pull_cork(&mut self) {
         let id = std::mem::replace(&mut self.serving, ConnectionId::unserved());
+        self.pulled = id;
         if let Some(connection) = self.connections.get_mut(id.0) {
             if planted(Mutant::CorkLost) {
                 self.cork.clear();

@@ -1,13 +1,15 @@
 //! The end of a loop: drain on the first wish, reset everything on the second.
 
+use super::panics::guarded;
 use super::{Ending, EventLoop};
 use crate::connection::{Facts, Phase};
 use crate::core::{Due, Stopping};
-use crate::handler::{Cause, Handler};
-use crate::io::{ConnectionId, Io};
+use crate::handler::{Callback, Cause, Handler};
+use crate::io::ConnectionId;
 use crate::mutant::{Mutant, planted};
 use crate::network::Network;
 use crate::remote::Wish;
+use crate::trace;
 
 impl<H: Handler, N: Network> EventLoop<H, N> {
     pub(super) fn has_ended(&self) -> bool {
@@ -26,6 +28,10 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             Wish::Stop => self.core.stop(),
             Wish::Kill => self.core.kill(),
         }
+        self.end_sample();
+        if self.remote.wants_stats() {
+            self.remote.publish(&self.core.stats());
+        }
         self.core.asked = !self.core.to_connect.is_empty() || !self.core.touched.is_empty();
         if self.core.close_listeners {
             self.core.close_listeners = false;
@@ -43,15 +49,19 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     fn begin_drain(&mut self) {
         self.core.stopping = Stopping::Draining;
         self.usual_below = 0;
+        trace::stopping("draining", self.core.connections.len());
         for index in 0..self.listener_count() {
             // The backlog is bounded, and so is this.
             self.accept_at_most(index, self.core.options.backlog as usize + 1);
         }
         self.close_listeners();
-        self.handler.stopping(&mut Io {
-            core: &mut self.core,
-            id: ConnectionId::nobody(),
-        });
+        guarded(
+            &mut self.handler,
+            &mut self.core,
+            ConnectionId::nobody(),
+            Callback::Stopping,
+            H::stopping,
+        );
         let deadline = self.core.deadline(self.core.options.drain);
         if !planted(Mutant::DrainWithoutDeadline) {
             self.core.timers.insert(deadline, Due::Drain);
@@ -84,6 +94,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     }
 
     fn kill_all(&mut self) {
+        trace::stopping("killed", self.core.connections.len());
         self.close_listeners();
         for id in self.all_connections() {
             self.done(id, Cause::Stopped, Ending::Reset);

@@ -1,7 +1,7 @@
 //! The real network: non-blocking TCP sockets of the kernel, readiness from a [`Selector`].
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,6 +25,9 @@ pub struct Kernel {
     waker: Waker,
     trigger: Trigger,
     reserve: Option<OwnedFd>,
+    /// Connections of ours come from these addresses by turns; where there is none, the kernel chooses.
+    sources: Vec<IpAddr>,
+    next_source: usize,
 }
 
 impl Kernel {
@@ -49,6 +52,13 @@ impl Kernel {
         self.selector.mechanism()
     }
 
+    /// Lets connections of ours come from these addresses of this machine, by turns: more than one address has ports for.
+    #[must_use]
+    pub fn with_sources(mut self, sources: Vec<IpAddr>) -> Self {
+        self.sources = sources;
+        self
+    }
+
     fn over(selector: Selector<OwnedFd, Token>) -> io::Result<Self> {
         // Edge-triggered registration is done once and never changed: no call per event or pause.
         let trigger = if selector.mechanism().supports(Trigger::Edge) {
@@ -62,6 +72,8 @@ impl Kernel {
             waker,
             trigger,
             reserve: None,
+            sources: Vec::new(),
+            next_source: 0,
         })
     }
 
@@ -137,7 +149,9 @@ impl Network for Kernel {
     }
 
     fn connect(&mut self, address: SocketAddr, token: Token) -> io::Result<Socket> {
-        let stream = net::connect_start(address)?;
+        let source = self.sources.get(self.next_source).copied();
+        self.next_source = (self.next_source + 1) % self.sources.len().max(1);
+        let stream = net::connect_from(source, address)?;
         let key = self.register_stream(OwnedFd::from(stream), Interest::WRITE, token)?;
         Ok(socket(key))
     }

@@ -198,11 +198,12 @@ impl<H: Watching> Run<H> {
         self.wrong.push(format!("no rest after {TURNS_MAX} turns"));
     }
 
-    fn moved(&self) -> [u64; 4] {
+    fn moved(&self) -> [u64; 5] {
         let stats = self.server.stats();
         [
             stats.bytes_in,
             stats.bytes_out,
+            stats.frames_in,
             stats.accepted,
             stats.closed,
         ]

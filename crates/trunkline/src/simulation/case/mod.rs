@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::network::Trigger;
 use crate::network::simulated::{Config, Faults, Limits, Random};
-use crate::{Options, Overflow, WhenFull};
+use crate::{Options, Overflow, WhenFull, WhenPanicking};
 
 mod text;
 
@@ -108,6 +108,10 @@ numbers! {
         frame_max = 65_536,
         /// How often a callback does something unasked, in a thousand.
         wildness = 0,
+        /// A wild handler answers a frame with fewer messages than this.
+        answers = 2,
+        /// How often a callback panics, in a thousand.
+        panics = 0,
         /// Connections that the handler itself may make.
         connects = 0,
     }
@@ -198,9 +202,16 @@ impl Case {
                 let span = random.below(200_000_000).max(1);
                 let roomy = settings.connections_max == u64::MAX;
                 let bytes_max = if scarce { 60 } else { 3000 };
-                (0..peers)
+                let mut plans: Vec<_> = (0..peers)
                     .map(|_| plan(&mut random, bytes_max, span, roomy))
-                    .collect()
+                    .collect();
+                // A queue grows only if somebody reads slowly.
+                for plan in plans.iter_mut().filter(|_| life == Life::Wild) {
+                    if random.chance(0.4) {
+                        plan.numbers.read = 1 + random.below(300);
+                    }
+                }
+                plans
             }
         };
         let turns_max = *random.pick(&[20, 100, 400]);
@@ -266,6 +277,11 @@ impl Case {
             frame_budget: settings.frame_budget as usize,
             read_buffer_bytes: settings.read_buffer as usize,
             until_idle: self.life == Life::Client,
+            when_panicking: if settings.panics == 0 {
+                WhenPanicking::Propagate
+            } else {
+                WhenPanicking::CloseConnection
+            },
             ..Options::default()
         }
     }
@@ -303,11 +319,19 @@ fn client_settings(random: &mut Random) -> Settings {
 fn wild_settings(random: &mut Random) -> Settings {
     let settings = settings(random);
     Settings {
-        hard: *random.pick(&[settings.high, settings.high + 1, 2000, 1024 * 1024]),
+        hard: *random.pick(&[
+            settings.high.max(100),
+            settings.high + 1,
+            500,
+            2000,
+            1024 * 1024,
+        ]),
         overflow: *random.pick(&[0, 1, 2, 2, 3]),
         patience_ms: *random.pick(&[0, 1, 100, 10_000]),
         frame_max: 64 * 1024,
         wildness: *random.pick(&[20, 100, 400]),
+        answers: *random.pick(&[1, 2, 6]),
+        panics: *random.pick(&[0, 0, 20, 100]),
         connects: *random.pick(&[0, 3, 10]),
         ..settings
     }

@@ -18,8 +18,27 @@ const fn address(host: u8) -> SocketAddr {
 }
 
 impl Wild {
-    /// Does something, or nothing.
+    /// Does something, or nothing, and perhaps panics.
     pub(super) fn act(&mut self, io: &mut Io<'_, Self>) {
+        self.act_without_panic(io);
+        self.panic(io.id());
+    }
+
+    /// A callback about `id` ends in a panic, perhaps.
+    pub(super) fn panic(&mut self, id: ConnectionId) {
+        if self.calm || !self.random.chance(self.panic_rate) {
+            return;
+        }
+        self.panics += 1;
+        if let Some(live) = self.live.get_mut(&id) {
+            live.closing = true;
+            live.finished = true;
+        }
+        // Unlike `panic!` it prints nothing.
+        std::panic::resume_unwind(Box::new("planned"));
+    }
+
+    pub(super) fn act_without_panic(&mut self, io: &mut Io<'_, Self>) {
         while !self.calm && self.random.chance(self.wildness) {
             let id = self.somebody(io);
             match self.random.below(40) {
@@ -99,9 +118,6 @@ impl Wild {
         // The engine makes a delay of nothing one nanosecond, so that a turn can end.
         let delay = Duration::from_nanos(self.random.below(longest + 1).max(1));
         let Some(live) = self.live.get_mut(&io.id()) else {
-            if io.after(delay, token).is_some() && !self.connecting.contains_key(&io.id()) {
-                self.wrong("a timer for nobody");
-            }
             return;
         };
         match io.after(delay, token) {

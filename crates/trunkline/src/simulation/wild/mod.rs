@@ -10,8 +10,8 @@ use super::case::{Case, Manner, Plan};
 use super::run::{Outcome, Run, Watching};
 use crate::network::simulated::{EchoServer, Garbage, Random, World};
 use crate::{
-    Cause, Closed, ConnectionId, Error, Flow, Handler, Io, LineEnding, Lines, Overflow, Remote,
-    Role, TimerId,
+    Cause, Closed, ConnectionId, Error, Flow, Handler, Io, LineEnding, Lines, Overflow, Panic,
+    Remote, Role, TimerId,
 };
 
 mod acts;
@@ -86,6 +86,12 @@ struct Wild {
     overflow: Overflow,
     patience: Duration,
     wildness: f64,
+    panic_rate: f64,
+    /// Answers to a frame are fewer than this.
+    answers: u64,
+    /// Panics so far, and how many of them were told.
+    panics: u64,
+    panics_told: u64,
     connects_left: u64,
     live: BTreeMap<ConnectionId, Live>,
     /// Connections of ours that are on their way, with what is queued on them.
@@ -117,6 +123,10 @@ impl Wild {
             overflow: case.options().overflow,
             patience: Duration::from_millis(settings.patience_ms),
             wildness: f64::from(settings.wildness as u32) / 1000.0,
+            panic_rate: f64::from(settings.panics as u32) / 1000.0,
+            answers: settings.answers,
+            panics: 0,
+            panics_told: 0,
             connects_left: settings.connects,
             live: BTreeMap::new(),
             connecting: BTreeMap::new(),
@@ -216,6 +226,7 @@ impl Handler for Wild {
                 coming.is_some()
             ));
         }
+        self.panic(id);
         let Coming { echo, risen } = coming.unwrap_or_default();
         if !self.calm && self.random.chance(self.wildness / 4.0) {
             return None;
@@ -235,7 +246,7 @@ impl Handler for Wild {
             timers: Vec::new(),
         };
         self.live.insert(id, live);
-        self.act(io);
+        self.act_without_panic(io);
         Some(id)
     }
 
@@ -244,11 +255,11 @@ impl Handler for Wild {
         if self.check(id, io, "frame") {
             self.check_frame(id, frame);
         }
-        self.act(io);
-        // An answer now and then, so that most connections have something to say.
-        if self.random.chance(0.5) {
+        // Answers, so that most connections have something to say, and some more than their peers take.
+        for _ in 0..self.random.below(self.answers) {
             self.send(io, id);
         }
+        self.act(io);
         self.flow(io)
     }
 
@@ -340,6 +351,14 @@ impl Handler for Wild {
         self.act(io);
     }
 
+    fn panicked(&mut self, io: &mut Io<'_, Self>, panic: &Panic) {
+        self.panics_told += 1;
+        if panic.to_string() != format!("panic in {}: planned", panic.callback) {
+            self.wrong(format!("{panic:?}"));
+        }
+        self.act_without_panic(io);
+    }
+
     fn stopping(&mut self, io: &mut Io<'_, Self>) {
         if std::mem::replace(&mut self.stopping, true) {
             self.wrong("stopping twice");
@@ -429,6 +448,10 @@ fn at_rest(run: &Run<Wild>, ledger: &Ledger) -> Option<String> {
         return None;
     }
     let stats = run.server.stats();
+    let panics = [stats.panics, handler.panics, handler.panics_told];
+    if panics != [handler.panics; 3] {
+        return Some(format!("panics counted, made and told: {panics:?}"));
+    }
     let lost = [stats.dropped, stats.dropped_oldest, stats.replaced];
     if lost != handler.lost {
         return Some(format!(
