@@ -264,12 +264,15 @@ impl<C> Core<C> {
     }
 
     /// Its queue is above the high watermark: where that may not be for long, the time begins now.
-    fn begin_patience(&mut self, id: ConnectionId) {
+    pub(crate) fn begin_patience(&mut self, id: ConnectionId) {
         let Overflow::CloseAfter(patience) = self.overflow_of(id) else {
             return;
         };
         let deadline = self.deadline(patience);
-        if let Some(connection) = self.connections.get_mut(id.0) {
+        // While it connects nothing can be written, which is not the reader's fault: it begins when it is made.
+        if let Some(connection) = self.connections.get_mut(id.0)
+            && connection.facts.phase() != Phase::Connecting
+        {
             let too_slow = &mut connection.aside().too_slow;
             too_slow.get_or_insert_with(|| self.timers.insert(deadline, Due::TooSlow(id)));
         }
@@ -305,11 +308,9 @@ impl<C> Core<C> {
         };
         connection.aside().too_slow = None;
         match connection.facts.phase() {
-            // Nothing can be written yet, which is not the reader's fault.
-            Phase::Connecting => self.begin_patience(id),
             Phase::Open => self.abort(id, Cause::TooSlow),
             // The linger deadline runs.
-            Phase::Closing | Phase::Lingering | Phase::Aborting => {}
+            Phase::Connecting | Phase::Closing | Phase::Lingering | Phase::Aborting => {}
         }
     }
 }

@@ -13,7 +13,7 @@ use trunkline_selectors::{Interest, Key, Slab};
 use super::accept::FIRST_LISTENER;
 use super::panics::guarded;
 use super::{Ending, EventLoop};
-use crate::connection::{Facts, Phase};
+use crate::connection::{Connection, Facts, Phase};
 use crate::core::{Due, Stopping, ToConnect};
 use crate::handler::{Callback, Cause, Handler};
 use crate::io::ConnectionId;
@@ -121,6 +121,10 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             self.core.timers.cancel(timer);
         }
         self.core.stats.connected += 1;
+        let above_high = |connection: &Connection| connection.facts.any(Facts::ABOVE_HIGH);
+        if self.core.connections.get(id.0).is_some_and(above_high) {
+            self.core.begin_patience(id);
+        }
         self.opened(id);
     }
 

@@ -256,7 +256,13 @@ impl Handler for Wild {
             self.check_frame(id, frame);
         }
         // Answers, so that most connections have something to say, and some more than their peers take.
-        for _ in 0..self.random.below(self.answers) {
+        let accepted = self
+            .live
+            .get(&id)
+            .is_some_and(|live| live.role == Role::Accepted);
+        // What we send on a connection of ours comes back: more than one answer to each, and it would never end.
+        let answers = if accepted { self.answers } else { 2 };
+        for _ in 0..self.random.below(answers) {
             self.send(io, id);
         }
         self.act(io);
