@@ -110,6 +110,8 @@ numbers! {
         wildness = 0,
         /// A wild handler answers a frame with fewer messages than this.
         answers = 2,
+        /// How many messages have a key, in a thousand: their connections do not go the usual way.
+        keyed = 0,
         /// How often a callback panics, in a thousand.
         panics = 0,
         /// Connections that the handler itself may make.
@@ -326,11 +328,12 @@ fn wild_settings(random: &mut Random) -> Settings {
             2000,
             1024 * 1024,
         ]),
-        overflow: *random.pick(&[0, 1, 2, 2, 3]),
+        overflow: *random.pick(&[0, 0, 1, 2, 2, 3]),
         patience_ms: *random.pick(&[0, 1, 100, 10_000]),
         frame_max: 64 * 1024,
         wildness: *random.pick(&[20, 100, 400]),
         answers: *random.pick(&[1, 2, 6]),
+        keyed: *random.pick(&[0, 0, 300]),
         panics: *random.pick(&[0, 0, 20, 100]),
         connects: *random.pick(&[0, 3, 10]),
         ..settings

@@ -87,6 +87,7 @@ struct Wild {
     patience: Duration,
     wildness: f64,
     panic_rate: f64,
+    key_rate: f64,
     /// Answers to a frame are fewer than this.
     answers: u64,
     /// Panics so far, and how many of them were told.
@@ -125,6 +126,7 @@ impl Wild {
             wildness: f64::from(settings.wildness as u32) / 1000.0,
             panic_rate: f64::from(settings.panics as u32) / 1000.0,
             answers: settings.answers,
+            key_rate: f64::from(settings.keyed as u32) / 1000.0,
             panics: 0,
             panics_told: 0,
             connects_left: settings.connects,

@@ -1,5 +1,7 @@
 //! What the wild handler sends, and the comparison of what the engine says about it with what it does.
 
+use std::time::Instant;
+
 use super::Wild;
 use super::ledger::{Exchange, Stream};
 use crate::{ConnectionId, ConnectionStats, Io, Overflow, Role, Sent};
@@ -10,7 +12,10 @@ const KEYS: u64 = 3;
 impl Wild {
     pub(super) fn send(&mut self, io: &mut Io<'_, Self>, id: ConnectionId) {
         let line = self.line();
-        let key = self.random.chance(0.2).then(|| self.random.below(KEYS));
+        let key = self
+            .random
+            .chance(self.key_rate)
+            .then(|| self.random.below(KEYS));
         let before = io.connection_stats(id);
         let sent = match key {
             Some(key) => io.send_keyed(id, key, &line),
@@ -18,13 +23,16 @@ impl Wild {
             None => io.send_to(id, &line),
         };
         let change = self.change(io, id, before, key);
-        self.check_sent(id, sent, &change);
+        self.check_sent(io.now(), id, sent, &change);
         self.note(io, id, &line, &change);
     }
 
     pub(super) fn broadcast(&mut self, io: &mut Io<'_, Self>) {
         let line = self.line();
-        let key = self.random.chance(0.3).then(|| self.random.below(KEYS));
+        let key = self
+            .random
+            .chance(self.key_rate)
+            .then(|| self.random.below(KEYS));
         let ids: Vec<_> = self.live.keys().copied().collect();
         let before: Vec<_> = ids.iter().map(|id| io.connection_stats(*id)).collect();
         let took = match key {
@@ -88,7 +96,7 @@ impl Wild {
     }
 
     /// Compares what the engine says with what it has done.
-    fn check_sent(&mut self, id: ConnectionId, sent: Sent, change: &Change) {
+    fn check_sent(&mut self, now: Instant, id: ConnectionId, sent: Sent, change: &Change) {
         let right = match sent {
             Sent::Queued => change.queued() && change.is_plain() && !change.above_high,
             Sent::AboveHigh => change.queued() && change.is_plain() && change.above_high,
@@ -96,7 +104,13 @@ impl Wild {
             Sent::DroppedOldest { count } => change.dropped_oldest == u64::from(count) && count > 0,
             Sent::Dropped => change.dropped == 1 && !change.queued(),
             Sent::Gone => {
-                let open = self.live.get(&id).is_some_and(|live| !live.finished);
+                // Called too slow in this very turn, it is told at the end of the turn.
+                let patience = self.patience;
+                let too_slow = |risen: Instant| risen + patience <= now;
+                let open = self.live.get(&id).is_some_and(|live| {
+                    let timed = matches!(live.overflow, Overflow::CloseAfter(_));
+                    !(live.finished || timed && live.risen.is_some_and(too_slow))
+                });
                 !change.queued() && (self.stopping || !open)
             }
             Sent::Rejected(_) => false,
