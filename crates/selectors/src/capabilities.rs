@@ -33,6 +33,13 @@ pub struct Capabilities {
     /// Otherwise it tells what changed, as it was then: it need not be all that holds, and somebody may have taken it
     /// since.
     pub edge_tells_state: bool,
+    /// With level and one-shot trigger an event tells what holds at the wait: all of it, and nothing else. Otherwise that
+    /// is so for a source that was ready when it was asked about, which is by the first wait after it was registered,
+    /// modified or (level) reported. One that becomes ready later is reported with what made it so. If its owner has
+    /// read or written it since, without having been told to, the report is stale, once; and what came after the first
+    /// news is told by the next wait, or (one-shot) when it is armed again. Who reads and writes only what is reported
+    /// never sees a stale report.
+    pub level_tells_state: bool,
     /// A wait keeps its timeout to the nanosecond; otherwise it is rounded up, to a millisecond at most. Tried where it
     /// depends on the kernel.
     pub nanosecond_timeouts: bool,
@@ -53,6 +60,15 @@ pub struct Capabilities {
     /// when its interest is next changed. (On `io_uring`, which holds open what it waits for, "the next wait" is the
     /// next one that asks about it: after it was registered, modified or reported with level trigger.)
     pub reports_closed_sources: bool,
+    /// Registering a source that was closed behind the selector's back is an error. Otherwise it is reported as
+    /// [`INVALID`](crate::Readiness::INVALID) by the next wait, and no system call is made to find out.
+    pub refuses_closed_sources: bool,
+    /// When [`unregister`](crate::Selector::unregister) returns, the system has let go of the source, and closing it
+    /// closes it. Otherwise the system holds the open file, and with it the connection, the end of the pipe or the
+    /// address of the listener, until the next wait, the next [`apply`](crate::Selector::apply) or the selector's end: a
+    /// thousand files at most, and none that no wait has seen. No event comes of it. With a selector that is used or
+    /// dropped by another thread than before, it may be a moment later.
+    pub lets_go_at_once: bool,
     /// What is watched is the open file, not whatever has its descriptor's number: the next owner of the number of a
     /// source that was closed behind the selector's back is never mistaken for it.
     pub watches_files: bool,
@@ -81,6 +97,8 @@ impl Capabilities {
         let sets = mechanism == Mechanism::Select;
         // Nor has the filter for priority input.
         let filters = mechanism == Mechanism::Kqueue;
+        // A request is answered by what wakes it, and holds its file until the kernel hears that it is cancelled.
+        let requests = mechanism == Mechanism::IoUring;
         // Only who hands over numbers anew at every wait shows the kernel a number that is not open.
         let numbers = matches!(
             mechanism,
@@ -91,7 +109,8 @@ impl Capabilities {
             edge: mechanism.support(Trigger::Edge),
             one_shot: mechanism.support(Trigger::OneShot),
             exclusive: mechanism.support(Trigger::Exclusive),
-            edge_tells_state: !filters && mechanism != Mechanism::IoUring,
+            edge_tells_state: !filters && !requests,
+            level_tells_state: !requests,
             nanosecond_timeouts: backend::takes_nanoseconds(mechanism),
             error_with_priority_alone: !sets && !filters,
             hang_up_with_write_alone: !sets && backend::TELLS_HANG_UP,
@@ -99,6 +118,8 @@ impl Capabilities {
             half_close: backend::tells_half_close(mechanism),
             end_beside_data: backend::TELLS_END_BESIDE_DATA,
             reports_closed_sources: numbers,
+            refuses_closed_sources: !requests,
+            lets_go_at_once: !requests,
             watches_files: !numbers,
             regular_files: mechanism != Mechanism::Epoll,
             several_waiters: mechanism == Mechanism::Epoll,

@@ -85,7 +85,9 @@
 //! # Spurious readiness
 //!
 //! Ready is a hint that was true when the system gave it. Keep sources non-blocking and treat "would block" as
-//! "not yet": another reader of the same socket may have been faster.
+//! "not yet": another reader of the same socket may have been faster. On `io_uring` that reader may be you: a source
+//! that was read without having been reported may be reported once for what is gone
+//! ([`level_tells_state`](Capabilities::level_tells_state)).
 #![deny(unsafe_code)]
 
 /// The conformance suite calls the crate by its name, also where it runs inside of it.

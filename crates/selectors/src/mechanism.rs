@@ -38,9 +38,12 @@ pub enum Mechanism {
     /// need no call of their own to the set, because they go with the wait. All triggers but the exclusive one.
     ///
     /// Not the choice unless asked for: it saves a little per event with edge trigger only, and many a sandbox forbids
-    /// it. With the other triggers a second call checks what woke before the wait. A selector that is used in another
-    /// thread than before makes itself a new ring there, which costs in proportion to what is registered. When it is
-    /// dropped, the kernel may interrupt one later call of the thread that used it (`EINTR`), as a signal would.
+    /// it. With the other triggers every event costs a new request, though no call of its own. What is unregistered
+    /// stays open until the next wait, and a level-triggered report may be stale: see
+    /// [`lets_go_at_once`](crate::Capabilities::lets_go_at_once) and
+    /// [`level_tells_state`](crate::Capabilities::level_tells_state). A selector that is used in another thread than
+    /// before makes itself a new ring there, which costs in proportion to what is registered. When it is dropped, the
+    /// kernel may interrupt one later call of the thread that used it (`EINTR`), as a signal would.
     IoUring,
     /// POSIX's `poll`, on Windows `WSAPoll`: a call costs in proportion to what is registered. Level and one-shot.
     Poll,

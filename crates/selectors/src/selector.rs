@@ -1,15 +1,15 @@
-//! The selector: who is registered, for what, and what the last wait found.
+//! The selector: who is registered, and for what. What waits do with that is in `selecting`.
+
+mod selecting;
 
 use std::fmt;
 use std::io;
-use std::time::Duration;
 
-use crate::backend::{AsSource, BAD_DESCRIPTOR, Backend, Descriptor, Flags, Slots, descriptor_of};
+use crate::backend::{AsSource, Backend, Descriptor, Slots, descriptor_of};
 use crate::capabilities::Capabilities;
-use crate::deadline::Deadline;
 use crate::interest::{Interest, Trigger};
 use crate::mechanism::Mechanism;
-use crate::readiness::{Event, Readiness, Selected};
+use crate::readiness::Event;
 use crate::registering::{RegisterError, check_interest, no_such_trigger};
 use crate::slab::{Key, Slab};
 use crate::waker::Waker;
@@ -55,7 +55,9 @@ pub struct Selector<S: AsSource, T = ()> {
     failed: Vec<Event>,
     /// Whether the mechanism reported somebody who is not registered and may go on doing so.
     strays: bool,
-    /// Whether there is anything in the three above: one question instead of three, twice a turn.
+    /// Whether changes were applied after the current batch was found.
+    outdated: bool,
+    /// Whether there is anything in the four above: one question instead of four, twice a turn.
     chores: bool,
     backend: Backend,
     waker: Waker,
@@ -110,6 +112,7 @@ impl<S: AsSource, T> Selector<S, T> {
             changed: Vec::new(),
             failed: Vec::new(),
             strays: false,
+            outdated: false,
             chores: false,
             backend,
             waker,
@@ -232,7 +235,7 @@ impl<S: AsSource, T> Selector<S, T> {
     /// The change is remembered and told to the system at the next [`select`](Selector::select), once, and only if
     /// it still differs from what the system knows: turning an interest on and off again costs nothing. Events of the
     /// current batch are masked by the new interest at once. If the system refuses the change, which needs it to be
-    /// out of memory or watches, that is reported as [`Readiness::ERROR`] and the interest is empty.
+    /// out of memory or watches, that is reported as [`ERROR`](crate::Readiness::ERROR), and the interest is empty.
     ///
     /// A source with [`Trigger::OneShot`] is armed again by this, also with the interest it has already.
     ///
@@ -260,7 +263,9 @@ impl<S: AsSource, T> Selector<S, T> {
     /// Stops watching a source and gives it back with its data; `None` when `key` names nothing (any more).
     ///
     /// It takes effect at once: no event for `key` is delivered any more, the current batch included, even if
-    /// duplicates of the descriptor stay open.
+    /// duplicates of the descriptor stay open. Where [`lets_go_at_once`](Capabilities::lets_go_at_once) is false, the
+    /// system holds on to the source until the next wait or [`apply`](Selector::apply): closed before that, it is closed
+    /// for its peer only then.
     pub fn unregister(&mut self, key: Key) -> Option<(S, T)> {
         let registration = self.registrations.remove(key)?;
         // Not so when the descriptor has a new owner: then it is the new owner's registration.
@@ -336,251 +341,6 @@ impl<S: AsSource, T> Selector<S, T> {
     pub fn is_empty(&self) -> bool {
         self.registrations.is_empty()
     }
-
-    /// Waits until a source is ready, a [`Waker`] is used or `timeout` has passed (`None`: for ever, zero: not at
-    /// all), and collects a new batch of events for [`next_event`](Selector::next_event). What is left of the last
-    /// batch is forgotten; level-triggered sources that are still ready are simply found again.
-    ///
-    /// Timeouts are kept to the nanosecond where the system takes them (on kernels before 5.11 `epoll` rounds up to
-    /// a millisecond). A signal does not end the wait.
-    ///
-    /// # Errors
-    ///
-    /// What the system says; none is known but for lack of memory.
-    #[inline(always)]
-    pub fn select(&mut self, timeout: Option<Duration>) -> io::Result<Selected> {
-        // The usual wait: nothing to do before it, no deadline to keep, and something found.
-        if timeout.is_none()
-            && !self.chores
-            && let Ok(found @ 1..) = self.backend.wait(None)
-        {
-            if !self.waker.is_pending() {
-                let woken = false;
-                let events = found;
-                return Ok(Selected { events, woken });
-            }
-            return Ok(self.selected(found));
-        }
-        // What went wrong there, if anything, comes again here.
-        self.select_with_care(timeout)
-    }
-
-    #[inline(never)]
-    fn select_with_care(&mut self, timeout: Option<Duration>) -> io::Result<Selected> {
-        self.apply_changes();
-        if self.strays {
-            self.rebuild()?;
-        }
-        self.chores = !self.failed.is_empty();
-        let at_once = Some(Duration::ZERO).filter(|_| self.chores);
-        let mut deadline = Deadline::after(at_once.or(timeout));
-        loop {
-            match self.backend.wait(deadline.remaining()) {
-                Ok(found) => {
-                    let selected = self.selected(found);
-                    // Nothing, though time is left: what woke us was taken away by somebody else.
-                    if selected != Selected::default() || deadline.has_passed() {
-                        return Ok(selected);
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-            deadline.wait_again();
-        }
-    }
-
-    /// Counts what a wait found, and takes the wake if there was one.
-    #[inline(always)]
-    fn selected(&mut self, found: usize) -> Selected {
-        let woken = self.waker.is_pending() && self.backend.saw_waker();
-        if woken {
-            self.waker.take();
-        }
-        Selected {
-            events: found - usize::from(woken) + self.failed.len(),
-            woken,
-        }
-    }
-
-    /// Tells the mechanism what was modified since the last wait, where it differs.
-    fn apply_changes(&mut self) {
-        for position in 0..self.changed.len() {
-            let key = self.changed[position];
-            let Some(registration) = self.registrations.get_mut(key) else {
-                continue;
-            };
-            if registration.state != State::Changed {
-                continue;
-            }
-            registration.state = State::Settled;
-            let change = (registration.applied, registration.wanted);
-            if !registration.is_due() {
-                continue;
-            }
-            let result = if self.slots.get(registration.descriptor) == key.index() {
-                self.backend
-                    .modify(registration.descriptor, key, change, registration.trigger)
-            } else {
-                // The descriptor has a new owner: nothing may be done to it.
-                Err(io::ErrorKind::NotFound.into())
-            };
-            match result {
-                Ok(()) => registration.applied = change.1,
-                Err(error) => {
-                    registration.watch_nothing();
-                    self.failed.push(Event {
-                        key,
-                        readiness: refusal(&error),
-                    });
-                }
-            }
-        }
-        self.changed.clear();
-    }
-
-    /// Starts again with a new set, free of entries that the system does not let go of.
-    #[cold]
-    fn rebuild(&mut self) -> io::Result<()> {
-        let mut backend = Backend::new(self.mechanism, self.waker.descriptor())?;
-        for (key, registration) in self.registrations.iter_mut() {
-            let Registration {
-                descriptor,
-                applied,
-                trigger,
-                ..
-            } = *registration;
-            if self.backend.has_fired(key) {
-                // Out of the old set, and not to be in the new one before it is armed again.
-                registration.applied = Interest::NONE;
-                continue;
-            }
-            if applied.is_empty() {
-                continue;
-            }
-            let moved = if self.backend.holds(descriptor, key, applied) {
-                backend.register(descriptor, key, applied, trigger)
-            } else {
-                Err(io::ErrorKind::NotFound.into())
-            };
-            if let Err(error) = moved {
-                registration.watch_nothing();
-                self.failed.push(Event {
-                    key,
-                    readiness: refusal(&error),
-                });
-            }
-        }
-        self.backend = backend;
-        self.strays = false;
-        Ok(())
-    }
-
-    /// The next event of the batch that the last [`select`](Selector::select) collected.
-    ///
-    /// Sources that have been unregistered since are skipped, and an interest that has been taken back since is not
-    /// reported. A batch has at most some thousand events, whatever the mechanism; the others come with the next.
-    #[inline(always)]
-    pub fn next_event(&mut self) -> Option<Event> {
-        self.next_event_with(|_, _| ()).map(|(event, ())| event)
-    }
-
-    /// As [`next_event`](Selector::next_event), and shows the source and its data to `look` in the same look-up.
-    ///
-    /// ```
-    /// use std::os::unix::net::UnixStream;
-    /// use trunkline_selectors::{Interest, Selector};
-    ///
-    /// # fn main() -> std::io::Result<()> {
-    /// let (near, _far) = UnixStream::pair()?;
-    /// let mut selector = Selector::new()?;
-    /// selector.register(near, Interest::WRITE, "near")?;
-    /// selector.select(None)?;
-    /// let (event, name) = selector.next_event_with(|_stream, name| *name).expect("there is room");
-    /// assert!(event.readiness.is_writable());
-    /// assert_eq!(name, "near");
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[inline(always)]
-    pub fn next_event_with<R>(&mut self, look: impl FnOnce(&S, &mut T) -> R) -> Option<(Event, R)> {
-        while let Some((key, flags)) = self.backend.next() {
-            if let Some(registration) = self.registrations.get_mut(key)
-                && let Some(readiness) = flags.usual_readiness(registration.wanted)
-                && !readiness.is_empty()
-            {
-                let answer = look(&registration.source, &mut registration.data);
-                return Some((Event { key, readiness }, answer));
-            }
-            if let Some(event) = self.unusual_event(key, flags) {
-                let (event, answer) = self.show(event, look)?;
-                return Some((event, answer));
-            }
-        }
-        if !self.chores {
-            return None;
-        }
-        let event = self.next_failed()?;
-        let (event, answer) = self.show(event, look)?;
-        Some((event, answer))
-    }
-
-    #[inline(never)]
-    fn show<R>(&mut self, event: Event, look: impl FnOnce(&S, &mut T) -> R) -> Option<(Event, R)> {
-        let registration = self.registrations.get_mut(event.key)?;
-        Some((event, look(&registration.source, &mut registration.data)))
-    }
-
-    /// An entry of the batch that is not simply input or output: a hang-up, an error, or nothing that is wanted.
-    #[inline(never)]
-    fn unusual_event(&mut self, key: Key, flags: Flags) -> Option<Event> {
-        let Some(registration) = self.registrations.get(key) else {
-            let stray = key != Key::NOTHING;
-            self.note_stray(stray);
-            return None;
-        };
-        let readiness = flags.readiness(registration.wanted);
-        let stray = registration.state == State::Closed;
-        let unasked = readiness.is_empty() && registration.wanted == registration.applied;
-        self.note_stray(stray);
-        if unasked || readiness.is_invalid() {
-            self.mute(key, readiness);
-        }
-        (!readiness.is_empty()).then_some(Event { key, readiness })
-    }
-
-    fn note_stray(&mut self, stray: bool) {
-        if stray && self.backend.may_report_strays() {
-            self.strays = true;
-            self.chores = true;
-        }
-    }
-
-    /// Watches a source no more that would be found at every wait from now on: its descriptor is not open, or it hung
-    /// up and nobody asked about that, which only happens with an interest in priority alone. The latter is watched
-    /// again when its interest is modified. Until then an error that follows the hang-up is not seen: `poll` cannot
-    /// leave out the one and keep the other, and here all mechanisms do as it does.
-    #[cold]
-    fn mute(&mut self, key: Key, readiness: Readiness) {
-        let Some(registration) = self.registrations.get_mut(key) else {
-            return;
-        };
-        self.backend
-            .unregister(registration.descriptor, key, registration.applied);
-        registration.applied = Interest::NONE;
-        if readiness.is_invalid() {
-            registration.watch_nothing();
-        }
-    }
-
-    fn next_failed(&mut self) -> Option<Event> {
-        while let Some(event) = self.failed.pop() {
-            if self.registrations.contains(event.key) {
-                return Some(event);
-            }
-        }
-        None
-    }
 }
 
 impl<S, T> Registration<S, T> {
@@ -597,17 +357,6 @@ impl<S, T> Registration<S, T> {
     }
 }
 
-/// What to report when the mechanism refused a change: it does not know the descriptor, or something else.
-fn refusal(error: &io::Error) -> Readiness {
-    let unknown =
-        error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(BAD_DESCRIPTOR);
-    if unknown {
-        Readiness::INVALID
-    } else {
-        Readiness::ERROR
-    }
-}
-
 impl<S: AsSource, T> fmt::Debug for Selector<S, T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -621,6 +370,7 @@ impl<S: AsSource, T> fmt::Debug for Selector<S, T> {
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
+    use std::time::Duration;
 
     use super::*;
 

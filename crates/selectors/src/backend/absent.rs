@@ -38,6 +38,10 @@ impl Absent {
         match *self {}
     }
 
+    pub(super) fn apply(&mut self) -> io::Result<()> {
+        match *self {}
+    }
+
     pub(super) fn holds(&self, _descriptor: Descriptor, _key: Key, _interest: Interest) -> bool {
         match *self {}
     }

@@ -7,13 +7,16 @@
 //! - `new(waker)`: an empty set that also watches the waker's descriptor for input, level-triggered, under
 //!   [`Key::NOTHING`].
 //! - `register(descriptor, key, interest, trigger)`: from now on watches the descriptor and reports it by `key`. Errors
-//!   come at once and leave nothing behind. With no interest the descriptor is checked to be open, and not watched.
+//!   come at once and leave nothing behind. With no interest the descriptor is checked to be open, and not watched. A
+//!   mechanism that says so in its capabilities (`refuses_closed_sources`) checks nothing.
 //! - `modify(descriptor, key, (old, new), trigger)`: replaces the interest `old`, which is not `new`, unless it is to
 //!   arm a one-shot again, fired or not, and then neither is empty. After an error the descriptor is not watched. A
 //!   change never reaches another file that has got the descriptor's number where the mechanism can tell: an entry that
 //!   the system forgot is an error, it is not made anew.
 //! - `unregister(descriptor, key, interest)`: stops at once, and lets go of the file, so that whoever closes the source
-//!   closes it. Never fails: a descriptor that was closed behind our back is gone already.
+//!   closes it: now or, if the capabilities say so (`lets_go_at_once`), with the next `wait` or `apply`. Never fails: a
+//!   descriptor that was closed behind our back is gone already.
+//! - `apply()`: tells the system what would go with the next wait. Leaves the batch alone.
 //! - `holds(descriptor, key, interest)`: whether the mechanism still watches the file it was told to, and nothing
 //!   changes by asking. False only if it is sure that the descriptor was closed in the meantime.
 //! - `has_fired(key)`: whether this is a one-shot that was in a batch and was not armed again. Asked only of mechanisms
@@ -44,7 +47,9 @@ use crate::slab::Key;
 
 #[cfg_attr(all(test, target_os = "linux"), allow(dead_code))] // the tests have all of them
 mod absent;
+// All have the same functions, also where there is nothing to do or to refuse.
 #[cfg(any(target_os = "linux", target_os = "android"))]
+#[allow(clippy::unnecessary_wraps, clippy::unused_self)]
 mod epoll;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 mod epoll {
@@ -73,7 +78,7 @@ mod io_uring {
     target_os = "dragonfly",
     all(test, target_os = "linux")
 ))]
-#[allow(clippy::unused_self)]
+#[allow(clippy::unnecessary_wraps, clippy::unused_self)]
 mod kqueue;
 #[cfg(not(any(
     target_vendor = "apple",
@@ -88,7 +93,6 @@ mod kqueue {
 }
 
 mod one_shots;
-// All have the same functions, also where a table in memory refuses nothing and knows nothing but numbers.
 #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
 #[cfg_attr(windows, path = "windows/poll.rs")]
 mod poll;
@@ -218,6 +222,10 @@ impl Backend {
         dispatch!(self, mechanism => mechanism.unregister(descriptor, key, interest));
     }
 
+    pub(crate) fn apply(&mut self) -> io::Result<()> {
+        dispatch!(self, mechanism => mechanism.apply())
+    }
+
     pub(crate) fn holds(&self, descriptor: Descriptor, key: Key, interest: Interest) -> bool {
         dispatch!(self, mechanism => mechanism.holds(descriptor, key, interest))
     }
@@ -254,6 +262,7 @@ impl Backend {
     pub(crate) fn next(&mut self) -> Option<(Key, Flags)> {
         match self {
             Backend::Epoll(epoll) => epoll.next(),
+            Backend::IoUring(io_uring) => io_uring.next(),
             _ => self.next_otherwise(),
         }
     }

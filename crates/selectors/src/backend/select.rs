@@ -78,6 +78,11 @@ impl Select {
         self.keys[index(descriptor)] = Key::NOTHING;
     }
 
+    /// The system knows everything already, or is told by the wait itself.
+    pub(super) fn apply(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// A number is all that `select` has: whose it is now it cannot tell.
     pub(super) fn holds(&self, _descriptor: RawFd, _key: Key, _interest: Interest) -> bool {
         true

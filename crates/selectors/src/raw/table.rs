@@ -199,11 +199,12 @@ impl State {
 
     /// Makes a change, or has the waiting thread make it.
     fn change(&mut self, change: Change, waker: &Waker) -> io::Result<()> {
+        // Not every mechanism would say so, and none does while a thread waits.
+        if change.interest.0.is_empty() && !change.interest.1.is_empty() {
+            check_open(change.descriptor)?;
+        }
         if let Some(backend) = &mut self.backend {
             return change.make(backend);
-        }
-        if change.interest.0.is_empty() {
-            check_open(change.descriptor)?;
         }
         if self.changes.is_empty() {
             waker.nudge()?;

@@ -1,11 +1,15 @@
 //! What a mechanism's capabilities say about it is so, whichever way they say it.
 
+use std::io::{Read, Write};
 use std::net::Shutdown;
 
-use trunkline_selectors::{Interest, Mechanism, Selector};
+#[cfg(unix)]
+use super::support::{Owned, fill};
+use super::support::{PATIENCE, Stream, add, assert_quiet, drain, now, pair, selector, told};
+use super::triggers::add_with;
+use trunkline_selectors::{Interest, Mechanism, Selector, Trigger};
 
-use super::support::{Owned, Stream, add, assert_quiet, fill, now, pair, selector, told};
-
+#[cfg(unix)]
 pub(crate) fn an_error_with_priority_alone_is_seen_as_they_say(mechanism: Mechanism) {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     let mut selector: Selector<Owned> = selector(mechanism);
@@ -27,6 +31,7 @@ pub(crate) fn an_error_with_priority_alone_is_seen_as_they_say(mechanism: Mechan
     );
 }
 
+#[cfg(unix)]
 pub(crate) fn a_hang_up_with_write_alone_is_seen_as_they_say(mechanism: Mechanism) {
     let mut selector: Selector<Stream> = selector(mechanism);
     let (a, b) = pair();
@@ -50,7 +55,65 @@ pub(crate) fn a_hang_up_with_write_alone_is_seen_as_they_say(mechanism: Mechanis
     assert_eq!(told(&now(&mut selector)), [(key, all)]);
 }
 
+#[cfg(unix)]
 pub(crate) fn the_selector_says_what_its_mechanism_says(mechanism: Mechanism) {
     let selector: Selector<Stream> = selector(mechanism);
     assert_eq!(selector.capabilities(), mechanism.capabilities());
+}
+
+/// Level and one-shot, where there is one.
+fn triggers_of_the_state(mechanism: Mechanism) -> impl Iterator<Item = Trigger> {
+    let both = [Trigger::Level, Trigger::OneShot].into_iter();
+    both.filter(move |trigger| mechanism.supports(*trigger))
+}
+
+pub(crate) fn what_was_taken_without_being_told_is_told_as_they_say(mechanism: Mechanism) {
+    for trigger in triggers_of_the_state(mechanism) {
+        let mut selector: Selector<Stream> = selector(mechanism);
+        let (a, mut b) = pair();
+        let key = add_with(&mut selector, a, Interest::READ, trigger, ());
+        assert_quiet(&mut selector);
+        b.write_all(b"x").expect("written");
+        let mut source = selector.source(key).expect("registered");
+        source.read_exact(&mut [0]).expect("a byte");
+        let stale = told(&now(&mut selector));
+        if mechanism.capabilities().level_tells_state {
+            assert_eq!(stale, []);
+        } else {
+            assert!(stale.is_empty() || stale == [(key, vec!["readable"])]);
+        }
+        // Once, and then what holds.
+        assert_quiet(&mut selector);
+        b.write_all(b"x").expect("written");
+        if trigger == Trigger::OneShot {
+            selector.modify(key, Interest::READ).expect("armed");
+        }
+        assert_eq!(told(&now(&mut selector)), [(key, vec!["readable"])]);
+    }
+}
+
+/// A reader who reads only what it is told of, until there is no more, and a peer that writes whenever it can: no
+/// report finds nothing.
+pub(crate) fn what_is_taken_only_when_told_is_never_told_in_vain(mechanism: Mechanism) {
+    const REPORTS: usize = 2000;
+    for trigger in triggers_of_the_state(mechanism) {
+        let mut selector: Selector<Stream> = selector(mechanism);
+        let (a, mut b) = pair();
+        b.set_nonblocking(false).expect("blocking");
+        let key = add_with(&mut selector, a, Interest::READ, trigger, ());
+        let peer = std::thread::spawn(move || while b.write(&[0; 100]).is_ok() {});
+        for report in 0..REPORTS {
+            let selected = selector.select(Some(PATIENCE)).expect("select");
+            assert_eq!(selected.events, 1, "{trigger:?}: report {report}");
+            let event = selector.next_event().expect("an event");
+            assert!(event.readiness.is_readable());
+            let source = selector.source(key).expect("registered");
+            assert!(drain(source) > 0, "{trigger:?}: report {report} is stale");
+            if trigger == Trigger::OneShot {
+                selector.modify(key, Interest::READ).expect("armed");
+            }
+        }
+        drop(selector);
+        peer.join().expect("the peer ends");
+    }
 }

@@ -3,8 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
-
 use std::thread;
+use std::time::Duration;
 
 use rustix::fs::OFlags;
 use trunkline_selectors::{Interest, Mechanism, Selector, Trigger};
@@ -50,23 +50,138 @@ fn silent_ends() -> [(Owned, Owned); 3] {
     ]
 }
 
-pub(crate) fn unregister_lets_go_of_the_source_at_once(mechanism: Mechanism) {
+pub(crate) fn unregister_lets_go_of_the_source_when_they_say(mechanism: Mechanism) {
+    let at_once = mechanism.capabilities().lets_go_at_once;
     for trigger in triggers(mechanism) {
-        for waits in 0..3 {
+        // What no wait has seen is let go of at once everywhere, and the rest by whatever comes next.
+        for (waits_before, applies) in [(0, false), (1, false), (2, false), (1, true), (2, true)] {
             let mut selector: Selector<Owned> = selector(mechanism);
             for (ours, peer) in silent_ends() {
                 let key = selector
                     .register_with(ours, Interest::READ, trigger, ())
                     .expect("registered");
-                for _ in 0..waits {
+                for _ in 0..waits_before {
                     assert_eq!(now(&mut selector), []);
                 }
                 drop(selector.unregister(key).expect("registered"));
-                // No wait comes after that; closing is enough.
+                if applies {
+                    selector.apply().expect("applied");
+                } else if !at_once && waits_before > 0 {
+                    assert_eq!(now(&mut selector), []);
+                }
                 assert_closed(&peer);
             }
             assert!(selector.is_empty());
         }
+    }
+}
+
+/// The last word reaches the peer although the selector that would have sent it sleeps on.
+pub(crate) fn a_wait_lets_go_before_it_sleeps(mechanism: Mechanism) {
+    for trigger in triggers(mechanism) {
+        let mut selector: Selector<Owned> = selector(mechanism);
+        let waker = selector.waker().expect("a waker");
+        for (ours, peer) in silent_ends() {
+            let key = selector
+                .register_with(ours, Interest::READ, trigger, ())
+                .expect("registered");
+            assert_eq!(now(&mut selector), []);
+            drop(selector.unregister(key).expect("registered"));
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    // Ends the wait whatever becomes of the assertion, or the case would never end.
+                    let closed = std::panic::catch_unwind(|| assert_closed(&peer));
+                    waker.wake().expect("woken");
+                    closed.expect("closed while the selector sleeps");
+                });
+                let selected = selector.select(None).expect("select");
+                assert_eq!((selected.events, selected.woken), (0, true));
+            });
+        }
+    }
+}
+
+/// Thousands that go without a wait in between: so many are not held.
+pub(crate) fn not_more_than_a_thousand_are_held(mechanism: Mechanism) {
+    const SOURCES: usize = 3000;
+    assert!(
+        descriptors_up_to(8192),
+        "this case needs two descriptors for each source"
+    );
+    for trigger in triggers(mechanism) {
+        let mut selector: Selector<Stream> = selector(mechanism);
+        let (sources, peers): (Vec<_>, Vec<_>) = (0..SOURCES).map(|_| pair()).unzip();
+        let keys: Vec<_> = sources
+            .into_iter()
+            .map(|source| {
+                let registered = selector.register_with(source, Interest::READ, trigger, ());
+                registered.expect("registered")
+            })
+            .collect();
+        assert_quiet(&mut selector);
+        for key in keys {
+            drop(selector.unregister(key).expect("registered"));
+        }
+        let is_open = |mut peer: &Stream| peer.read(&mut [0]).is_err();
+        let held = peers.iter().filter(|peer| is_open(peer)).count();
+        let limit = if mechanism.capabilities().lets_go_at_once {
+            0
+        } else {
+            1024
+        };
+        assert!(held <= limit, "{held} are held");
+        selector.apply().expect("applied");
+        assert_eq!(peers.iter().filter(|peer| is_open(peer)).count(), 0);
+    }
+}
+
+pub(crate) fn apply_leaves_the_batch_and_all_news_where_they_are(mechanism: Mechanism) {
+    for trigger in triggers(mechanism) {
+        let mut selector = selector(mechanism);
+        let waker = selector.waker().expect("a waker");
+        let mut peers = Vec::new();
+        let mut keys = Vec::new();
+        for _ in 0..4 {
+            let (ours, peer) = pair();
+            peers.push(peer);
+            let registered = selector.register_with(ours, Interest::READ, trigger, ());
+            keys.push(registered.expect("registered"));
+        }
+        selector.apply().expect("applied");
+        assert_quiet(&mut selector);
+        for peer in &mut peers[..3] {
+            peer.write_all(b"x").expect("written");
+        }
+        let selected = selector.select(Some(Duration::ZERO)).expect("select");
+        assert_eq!(selected.events, 3);
+        // Others go, come and change while the batch is worked on.
+        drop(selector.unregister(keys[3]).expect("registered"));
+        selector
+            .modify(keys[2], Interest::WRITE)
+            .expect("registered");
+        let (ours, mut peer) = pair();
+        peer.write_all(b"x").expect("written");
+        let registered = selector.register_with(ours, Interest::READ, trigger, ());
+        let new = registered.expect("registered");
+        waker.wake().expect("woken");
+        for _ in 0..2 {
+            selector.apply().expect("applied");
+        }
+        // The interest that was taken back masks its event.
+        let events: Vec<_> = std::iter::from_fn(|| selector.next_event()).collect();
+        let mut expected = [keys[0], keys[1]].map(|key| (key, vec!["readable"]));
+        expected.sort();
+        assert_eq!(told(&events), expected);
+        for key in &keys[..2] {
+            drain(selector.source(*key).expect("registered"));
+        }
+        // What happened meanwhile is told by the next wait, and no later.
+        let selected = selector.select(Some(Duration::ZERO)).expect("select");
+        assert_eq!((selected.events, selected.woken), (2, true));
+        let events: Vec<_> = std::iter::from_fn(|| selector.next_event()).collect();
+        let mut expected = [(keys[2], vec!["writable"]), (new, vec!["readable"])];
+        expected.sort();
+        assert_eq!(told(&events), expected);
     }
 }
 
@@ -182,6 +297,7 @@ pub(crate) fn a_selector_may_move_to_another_thread(mechanism: Mechanism) {
         })
         .expect("registered");
         drop(source);
+        selector.apply().expect("applied");
         assert_closed(&d);
         keys[1] = add(&mut selector, d, Interest::READ, ());
         assert_eq!(told(&now(&mut selector)).len(), 1);

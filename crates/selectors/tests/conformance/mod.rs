@@ -1,6 +1,5 @@
 //! The cases, and the list that turns them into tests.
 
-#[cfg(unix)]
 pub(crate) mod capabilities;
 pub(crate) mod facts;
 #[cfg(target_os = "linux")]
@@ -86,7 +85,9 @@ macro_rules! conformance_cases {
                 #[cfg(unix)]
                 a_hang_up_with_write_alone_is_seen_as_they_say
                 #[cfg(unix)]
-                the_selector_says_what_its_mechanism_says;
+                the_selector_says_what_its_mechanism_says
+                what_was_taken_without_being_told_is_told_as_they_say
+                what_is_taken_only_when_told_is_never_told_in_vain;
             readiness:
                 e1_half_close_is_not_a_hang_up
                 e1_half_close_keeps_unread_data
@@ -107,7 +108,13 @@ macro_rules! conformance_cases {
                 a_full_writer_becomes_writable_again;
             letting_go:
                 #[cfg(unix)]
-                unregister_lets_go_of_the_source_at_once
+                unregister_lets_go_of_the_source_when_they_say
+                #[cfg(unix)]
+                a_wait_lets_go_before_it_sleeps
+                #[cfg(unix)]
+                not_more_than_a_thousand_are_held
+                #[cfg(unix)]
+                apply_leaves_the_batch_and_all_news_where_they_are
                 #[cfg(unix)]
                 a_dropped_selector_lets_go_of_its_sources
                 #[cfg(unix)]

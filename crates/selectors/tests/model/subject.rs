@@ -32,6 +32,8 @@ struct Registration {
     known: Facts,
     /// What was true at some time since the last look.
     held: Facts,
+    /// It was asked about at the last look, and had nothing to tell: what comes then may be told as it came.
+    waiting: bool,
     /// A one-shot that has fired, or a hang-up was found that the interest has no fact for: nothing is watched until
     /// the next modification.
     silenced: bool,
@@ -45,14 +47,17 @@ struct Expected {
     or_nothing: bool,
     /// An edge that tells what changed: at least this, and at most that.
     bounds: Option<(Facts, Facts)>,
+    /// A part of this, and not none of it if there are facts: what a source woke up with that had been asked about.
+    part_of: Option<Facts>,
 }
 
 impl Expected {
     fn allows(&self, told: &Facts) -> bool {
         let all = |facts: &Facts, others: &Facts| facts.iter().all(|fact| others.contains(fact));
-        match &self.bounds {
-            Some((least, most)) => all(least, told) && all(told, most),
-            None => *told == self.facts || self.or_nothing && told.is_empty(),
+        match (&self.bounds, &self.part_of) {
+            (Some((least, most)), _) => all(least, told) && all(told, most),
+            (None, Some(whole)) => all(told, whole) && self.facts.is_empty() >= told.is_empty(),
+            (None, None) => *told == self.facts || self.or_nothing && told.is_empty(),
         }
     }
 }
@@ -93,6 +98,7 @@ impl Subject {
                     applied: Interest::NONE,
                     known: Facts::new(),
                     held: Facts::new(),
+                    waiting: false,
                     silenced: false,
                 };
                 let before = self.registrations.insert(place, registration);
@@ -179,10 +185,16 @@ impl Subject {
                 let news = facts.iter().filter(|fact| !is_known(fact));
                 (news.copied().collect(), registration.held.clone())
             });
+            let tells_what_came = registration.trigger != Trigger::Edge
+                && registration.applied == interest
+                && registration.waiting
+                && !capabilities.level_tells_state;
+            let part_of = tells_what_came.then(|| registration.held.clone());
             let expected = Expected {
                 facts,
                 or_nothing,
                 bounds,
+                part_of,
             };
             (*place, expected)
         };
@@ -206,6 +218,7 @@ impl Subject {
             let state = sockets[place.0].state;
             let fired = registration.trigger == Trigger::OneShot && told.contains_key(place);
             registration.silenced |= fired || state.silences(registration.interest);
+            registration.waiting = !told.contains_key(place) && !registration.silenced;
             registration.applied = registration.interest;
             registration.known = state.facts(registration.interest, capabilities);
             registration.held.clear();

@@ -20,6 +20,14 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         self.core.stopping >= Stopping::Draining || idle
     }
 
+    /// The last turn: nobody is left, and there is no more wait.
+    #[cold]
+    pub(super) fn end(&mut self) {
+        self.remote.shut(&self.core.stats());
+        // What fails here is done when the network is dropped.
+        let _ = self.network.apply();
+    }
+
     /// Does what other threads, or callbacks, have asked of the loop as a whole.
     #[inline(never)]
     pub(super) fn follow_wishes(&mut self) {

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, sockopt};
+use rustix::net::{SendAncillaryBuffer, Shutdown, sockopt};
 use trunkline_selectors::{Key, Mechanism, Selector, Waker};
 
+use super::system;
 use super::{Event, Interest, Network, Reading, Socket, Token, Trigger, Wake};
 use crate::net;
 
@@ -93,6 +94,24 @@ impl Kernel {
             .register_with(stream, interest, self.trigger, token)?)
     }
 
+    /// Does what takes an address. With a mechanism that holds closed sockets until the next wait, the address may be that
+    /// of one of them: then they are let go of, and it is done once more.
+    fn once_more<T>(
+        &mut self,
+        taken: io::ErrorKind,
+        act: impl Fn() -> io::Result<T>,
+    ) -> io::Result<T> {
+        match act() {
+            Err(error)
+                if error.kind() == taken && !self.selector.capabilities().lets_go_at_once =>
+            {
+                self.selector.apply()?;
+                act()
+            }
+            result => result,
+        }
+    }
+
     #[inline(always)]
     fn socket(&self, socket: Socket) -> io::Result<&OwnedFd> {
         self.selector
@@ -128,7 +147,8 @@ impl Network for Kernel {
         backlog: u32,
         token: Token,
     ) -> io::Result<(Socket, SocketAddr)> {
-        let listener = net::listen(address, backlog)?;
+        let listener =
+            self.once_more(io::ErrorKind::AddrInUse, || net::listen(address, backlog))?;
         let bound = listener.local_addr()?;
         let key = self
             .selector
@@ -137,9 +157,8 @@ impl Network for Kernel {
     }
 
     fn accept(&mut self, listener: Socket, token: Token) -> io::Result<(Socket, SocketAddr)> {
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let listener = self.socket(listener)?;
-        let (stream, peer) = uninterrupted(|| rustix::net::acceptfrom_with(listener, flags))?;
+        let (stream, peer) = uninterrupted(|| system::accept(listener))?;
         // A peer that was gone before we accepted may have no address any more.
         let peer = peer
             .and_then(|peer| SocketAddr::try_from(peer).ok())
@@ -151,7 +170,8 @@ impl Network for Kernel {
     fn connect(&mut self, address: SocketAddr, token: Token) -> io::Result<Socket> {
         let source = self.sources.get(self.next_source).copied();
         self.next_source = (self.next_source + 1) % self.sources.len().max(1);
-        let stream = net::connect_from(source, address)?;
+        let start = || net::connect_from(source, address);
+        let stream = self.once_more(io::ErrorKind::AddrNotAvailable, start)?;
         let key = self.register_stream(OwnedFd::from(stream), Interest::WRITE, token)?;
         Ok(socket(key))
     }
@@ -187,7 +207,7 @@ impl Network for Kernel {
     #[inline(always)]
     fn write(&mut self, socket: Socket, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         let socket = self.socket(socket)?;
-        let flags = SendFlags::NOSIGNAL;
+        let flags = system::WRITE_FLAGS;
         let written = match buffers {
             [buffer] => uninterrupted(|| rustix::net::send(socket, buffer, flags)),
             _ => uninterrupted(|| {
@@ -244,6 +264,10 @@ impl Network for Kernel {
             token,
             readiness: event.readiness,
         })
+    }
+
+    fn apply(&mut self) -> io::Result<()> {
+        self.selector.apply()
     }
 
     fn waker(&self) -> Wake {

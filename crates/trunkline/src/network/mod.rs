@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 pub mod kernel;
 pub mod simulated;
+mod system;
 
 pub use trunkline_selectors::{Interest, Readiness, Trigger};
 
@@ -132,6 +133,11 @@ pub trait Network {
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool>;
     /// The next event of the last wait.
     fn next_event(&mut self) -> Option<Event>;
+    /// What was closed is closed for the peers too from now on, where that would otherwise be so from the next wait on:
+    /// asked for when there is none.
+    fn apply(&mut self) -> io::Result<()> {
+        Ok(())
+    }
     /// A function that ends the current wait, or the next one.
     fn waker(&self) -> Wake;
 }

@@ -7,6 +7,7 @@
 mod case;
 mod client;
 mod echo;
+mod fan_out;
 mod fidelity;
 mod invariants;
 mod mutants;

@@ -10,12 +10,15 @@
 //! Four surprises of the kernel, and what is done about them:
 //!
 //! - A poll request holds the *file*. A socket that is closed while it is watched stays open, and its peer learns
-//!   nothing. So a cancellation goes to the kernel at once, before the source is given back.
+//!   nothing. A cancellation goes with the next wait all the same, for a call of its own would cost more than the
+//!   registration; [`Capabilities`](crate::Capabilities) says so, and [`Selector::apply`](crate::Selector::apply) is for
+//!   those who cannot wait. No call sleeps that hands over a cancellation: one that fails because the source is being
+//!   woken at that very time is repeated before.
 //! - The answer to a request that had to wait is the *wake-up's* word for what happened, and wake-ups are generous:
 //!   data on a socket says "priority" too, a pipe's last writer says "error" to the reader. The word is taken for input
-//!   and output; what else it says is checked with one `poll(2)`, and so is every level-triggered source if a wake-up
-//!   came while the caller was at work, since the caller may have taken the input already. One-shots are checked alike.
-//!   Edges are not: they say what changed, and [`Capabilities`](crate::Capabilities) says so.
+//!   and output; what else it says is checked with one `poll(2)`. And it is the word of that time: the owner may have
+//!   taken the input since, which the capabilities say too. What was reported is asked about afresh, and such a request
+//!   begins with a look, so whoever reads only what was reported never meets this.
 //! - The same wake-ups do not reach a request for priority alone. It asks for `RDBAND` too, which they carry.
 //! - A ring that runs its work inside our call (the fast way) belongs to the thread that entered it first. A selector
 //!   that has moved to another thread gets a new ring there, and all its sources are watched anew.
@@ -25,8 +28,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 use rustix::event::PollFd;
+use rustix::io::Errno;
 
-use super::platform::{borrow, check_open, timespec};
+use super::platform::{borrow, timespec};
 use super::{BATCH, Flags};
 use crate::interest::{Interest, Trigger};
 use crate::slab::Key;
@@ -51,10 +55,15 @@ pub(crate) struct IoUring {
     /// The entries to check, and the table to check them with.
     suspects: Vec<u32>,
     table: Vec<PollFd<'static>>,
+    /// Whether there is anything to check.
+    doubtful: bool,
 }
 
-/// How often to look for the answer to a cancellation. It comes with the first look, unless hundreds of wake-ups come
-/// before it.
+/// How many sources the kernel may hold on to after they were unregistered: as many as can be cancelled in one call.
+const HELD_MAX: usize = ring::REQUESTS as usize;
+
+/// How often to look for the answers to cancellations. They come with the first look, unless hundreds of wake-ups come
+/// before them.
 const LOOKS_MAX: usize = 1000;
 
 impl IoUring {
@@ -71,6 +80,7 @@ impl IoUring {
             taken: 0,
             suspects: Vec::with_capacity(BATCH),
             table: Vec::with_capacity(BATCH),
+            doubtful: false,
         }
     }
 
@@ -81,7 +91,6 @@ impl IoUring {
         interest: Interest,
         trigger: Trigger,
     ) -> io::Result<()> {
-        check_open(descriptor)?;
         if !interest.is_empty() {
             self.watched.add(descriptor, key, interest, trigger);
         }
@@ -105,9 +114,20 @@ impl IoUring {
     }
 
     pub(super) fn unregister(&mut self, _descriptor: RawFd, key: Key, _interest: Interest) {
-        let stopped = self.watched.stop(key);
-        if stopped.is_some() || self.watched.has_unwanted() || self.ring.has_requests() {
-            self.cancel_at_once(stopped);
+        self.watched.stop(key);
+        if self.watched.unwanted() >= HELD_MAX {
+            // What goes wrong goes wrong again with the next wait, which tells of it.
+            let _ = self.apply();
+        }
+    }
+
+    #[cold]
+    pub(super) fn apply(&mut self) -> io::Result<()> {
+        loop {
+            match self.apply_in_this_thread() {
+                Err(ANOTHER_THREAD) => self.move_here()?,
+                result => return Ok(result?),
+            }
         }
     }
 
@@ -127,14 +147,35 @@ impl IoUring {
         false
     }
 
+    #[inline]
     pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         self.batch.clear();
         self.taken = 0;
-        loop {
-            match self.wait_in_this_thread(timeout) {
-                Err(error) if belongs_to_another_thread(&error) => self.move_here()?,
-                result => return result.map(|()| self.batch.len()),
-            }
+        self.doubtful = false;
+        let mut told = Ok(());
+        if self.watched.has_news() {
+            told = self.watched.tell(&mut self.ring);
+        }
+        let keeps = !self.kept.is_empty();
+        if keeps {
+            self.take_kept();
+        }
+        let at_once = keeps || timeout.is_some_and(|timeout| timeout.is_zero());
+        let entered = match told {
+            Ok(()) if !at_once => self.ring.wait(timeout),
+            Ok(()) => self.ring.look(),
+            error => error.and(self.ring.look()),
+        };
+        self.take_answers();
+        if keeps || self.ring.may_have_more() {
+            self.take_more();
+        }
+        if self.doubtful {
+            self.check();
+        }
+        match entered {
+            Ok(()) => Ok(self.batch.len()),
+            Err(error) => self.wait_all_the_same(timeout, error),
         }
     }
 
@@ -149,112 +190,45 @@ impl IoUring {
         Some(entry)
     }
 
-    fn wait_in_this_thread(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        // Wake-ups from before this call: since then the caller may have taken what they were about.
-        let late = self.ring.may_have_more() || self.ring.has_answers();
-        let asked = match self.watched.ask(&mut self.ring) {
-            Err(error) if belongs_to_another_thread(&error) => return Err(error),
-            asked => asked,
-        };
-        self.take_kept();
-        let mut twice = !self.batch.is_empty();
-        let wanted = timeout.is_none_or(|timeout| !timeout.is_zero());
-        let waits = wanted && asked.is_ok() && self.batch.is_empty() && !self.ring.has_answers();
-        let outcome = if waits {
-            self.ring.wait(timeout)
-        } else {
-            self.ring.look()
-        };
-        self.take_answers();
-        while self.batch.len() < BATCH && self.ring.finds_more() {
-            twice = true;
-            self.take_answers();
+    /// A call has failed. What was found all the same comes first; the error then comes again.
+    #[cold]
+    fn wait_all_the_same(&mut self, timeout: Option<Duration>, error: Errno) -> io::Result<usize> {
+        match error {
+            _ if !self.batch.is_empty() => Ok(self.batch.len()),
+            ANOTHER_THREAD => {
+                self.move_here()?;
+                self.wait(timeout)
+            }
+            error => excuse(error).map(|()| 0),
         }
-        if twice {
-            self.merge();
-        }
-        match outcome {
-            // Too many answers that nobody had taken; now somebody has.
-            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {}
-            Err(error) if self.batch.is_empty() => return Err(error),
-            _ => {}
-        }
-        self.check(late);
-        Ok(())
     }
 
     /// Takes answers into the batch, as many as it holds.
+    #[inline]
     fn take_answers(&mut self) {
         let IoUring {
             ring,
             watched,
             batch,
+            doubtful,
             ..
         } = self;
-        if batch.len() < BATCH {
-            ring.take(|answer| {
-                batch.extend(watched.found(answer));
-                batch.len() < BATCH
-            });
-        }
-    }
-
-    /// Has the kernel let go of a source, so that closing it closes it, and takes what else it answers meanwhile.
-    #[cold]
-    fn cancel_at_once(&mut self, name: Option<u64>) {
-        if self
-            .try_to_cancel(name)
-            .is_err_and(|error| belongs_to_another_thread(&error))
-        {
-            // The old ring lets go of everything when it is closed. If there is no new one, the next wait says why.
-            let _ = self.move_here();
-        }
-    }
-
-    fn try_to_cancel(&mut self, name: Option<u64>) -> io::Result<()> {
-        self.watched.cancel(&mut self.ring)?;
-        let mut gone = name.is_none();
-        for _ in 0..LOOKS_MAX {
-            self.ring.look()?;
-            let queued = self.watched.queue.len();
-            let IoUring {
-                ring,
-                watched,
-                kept,
-                ..
-            } = self;
-            ring.take(|answer| {
-                gone |= Some(answer.user_data()) == name;
-                let name = answer.user_data();
-                match watched.found(answer) {
-                    Some((_, flags)) if watched.edge(name).is_some() => kept.push((name, flags)),
-                    // The next wait looks afresh.
-                    Some((key, _)) => watched.resume(key),
-                    None => {}
-                }
-                true
-            });
-            // Those that were found first are to be asked about first, or the others would never have their turn.
-            watched.queue.rotate_left(queued);
-            if gone || !self.ring.may_have_more() {
-                break;
+        ring.take(|answer| {
+            if let Some((key, flags)) = watched.found(answer) {
+                *doubtful |= flags.may_say_too_much();
+                batch.push((key, flags));
             }
-        }
-        Ok(())
+            batch.len() < BATCH
+        });
     }
 
-    /// Puts what was found between the waits into the batch.
-    fn take_kept(&mut self) {
-        for (name, flags) in self.kept.drain(..self.kept.len().min(BATCH)) {
-            if let Some(key) = self.watched.edge(name) {
-                self.batch.push((key, flags));
-            }
+    /// Fills the batch up with what the kernel had no time for, and makes one entry of several about the same source:
+    /// an edge that came between two looks.
+    #[inline(never)]
+    fn take_more(&mut self) {
+        while self.batch.len() < BATCH && self.ring.finds_more() {
+            self.take_answers();
         }
-    }
-
-    /// Makes one entry of several about the same source: an edge that came between two looks.
-    #[cold]
-    fn merge(&mut self) {
         self.batch.sort_unstable_by_key(|(key, _)| *key);
         self.batch.dedup_by(|later, earlier| {
             let same = later.0 == earlier.0;
@@ -263,6 +237,55 @@ impl IoUring {
             }
             same
         });
+    }
+
+    fn apply_in_this_thread(&mut self) -> Result<(), Errno> {
+        for _ in 0..LOOKS_MAX {
+            self.watched.tell(&mut self.ring)?;
+            let looked = self.ring.look();
+            self.keep_answers();
+            match looked {
+                Ok(()) | Err(Errno::INTR | Errno::BUSY) => {}
+                error => return error,
+            }
+            if self.watched.unwanted() == 0 && !self.ring.may_have_more() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what is found between the waits, and keeps it for the next one.
+    fn keep_answers(&mut self) {
+        let queued = self.watched.queue.len();
+        let IoUring {
+            ring,
+            watched,
+            kept,
+            ..
+        } = self;
+        ring.take(|answer| {
+            let name = answer.user_data();
+            match watched.found(answer) {
+                Some((_, flags)) if watched.edge(name).is_some() => kept.push((name, flags)),
+                // The next wait looks afresh.
+                Some((key, _)) => watched.resume(key),
+                None => {}
+            }
+            true
+        });
+        // Those that were found first are to be asked about first, or the others would never have their turn.
+        self.watched.queue.rotate_left(queued);
+    }
+
+    /// Puts what was found between the waits into the batch.
+    fn take_kept(&mut self) {
+        for (name, flags) in self.kept.drain(..self.kept.len().min(BATCH)) {
+            if let Some(key) = self.watched.edge(name) {
+                self.doubtful |= flags.may_say_too_much();
+                self.batch.push((key, flags));
+            }
+        }
     }
 
     /// Replaces a ring that belongs to another thread.
@@ -274,15 +297,16 @@ impl IoUring {
     }
 
     /// Checks what needs to be checked, and corrects the batch: see the top of this file.
-    fn check(&mut self, late: bool) {
+    #[cold]
+    fn check(&mut self) {
         self.suspects.clear();
         self.table.clear();
         for (position, (key, flags)) in self.batch.iter().enumerate() {
-            if let Some(row) = self.watched.row(*key)
-                && (late && row.trigger != Trigger::Edge || flags.are_doubtful())
+            if flags.are_doubtful()
+                && let Some(row) = self.watched.row(*key)
             {
                 self.suspects.push(position as u32);
-                let asked = Flags::asking(row.interest).poll();
+                let asked = row.wanted.poll();
                 self.table
                     .push(PollFd::from_borrowed_fd(borrow(row.descriptor), asked));
             }
@@ -308,19 +332,30 @@ impl IoUring {
 impl Drop for IoUring {
     /// Lets go of all sources, so that they are closed when they are dropped, and not some time later.
     fn drop(&mut self) {
+        let IoUring { ring, watched, .. } = self;
         // A thread to which the ring does not belong can do nothing; the kernel then does it when the ring is closed.
-        while self.watched.stop_all() && self.watched.cancel(&mut self.ring).is_ok() {
-            let mut left = self.watched.rows();
-            while left > 0 && self.ring.look().is_ok() && self.ring.may_have_more() {
-                self.ring.take(|_| true);
-                left -= 1;
+        while watched.stop_all() && watched.cancel(ring).is_ok() {
+            let mut left = watched.rows();
+            while left > 0 && ring.look().is_ok() {
+                // One that has to be cancelled again is unwanted again.
+                ring.take(|answer| {
+                    watched.found(answer);
+                    true
+                });
+                left = if ring.may_have_more() { left - 1 } else { 0 };
             }
         }
     }
 }
 
 impl Flags {
-    /// Whether a wake-up may have said more than is true. `RDHUP` is no wake-up's word.
+    /// Whether a wake-up may have said more than is true.
+    #[inline]
+    fn may_say_too_much(self) -> bool {
+        self.0 & (Flags::ERROR | Flags::HANG_UP | Flags::PRIORITY) != 0
+    }
+
+    /// The same, looked at closely: `RDHUP` is no wake-up's word.
     fn are_doubtful(self) -> bool {
         let has = |flags: u16| self.0 & flags != 0;
         let ended = has(Flags::ERROR | Flags::HANG_UP) && !has(Flags::READ_HANG_UP);
@@ -329,8 +364,15 @@ impl Flags {
 }
 
 /// What a call says to a thread that is not the ring's.
-fn belongs_to_another_thread(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(libc::EEXIST)
+const ANOTHER_THREAD: Errno = Errno::EXIST;
+
+/// Whether a call that found nothing has failed.
+fn excuse(error: Errno) -> io::Result<()> {
+    match error {
+        // Too many answers that nobody had taken; now somebody has.
+        Errno::BUSY => Ok(()),
+        error => Err(error.into()),
+    }
 }
 
 /// Why `io_uring` does not work here.

@@ -2,22 +2,31 @@
 //! the business of `mod.rs`.
 
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
-use io_uring::types::{Fd, Timespec};
-use io_uring::{EnterFlags, Probe, cqueue, opcode, squeue};
+use io_uring::types::Fd;
+use io_uring::{Probe, cqueue, opcode, squeue};
+use rustix::io::Errno;
+use rustix::io_uring::{
+    IoringEnterFlags, io_uring_enter, io_uring_enter_arg, io_uring_getevents_arg, io_uring_ptr,
+};
 
 use super::super::BATCH;
+use super::super::platform::{borrow, timespec};
 
 /// How many requests fit in the queue between two calls: as many as a batch has events to be watched again.
-const REQUESTS: u32 = BATCH as u32;
+pub(super) const REQUESTS: u32 = BATCH as u32;
 
 /// How many answers fit in their queue. The kernel keeps what does not fit elsewhere, at a price.
-const ANSWERS: u32 = 4 * REQUESTS;
+const ANSWERS: u32 = 8 * REQUESTS;
 
-/// Names the answers nobody waits for: those of cancellations that found nothing.
-const NOBODY: u64 = u64::MAX - 1;
+/// Linux 6.14: whoever sleeps in a call is not counted as waiting for a disk.
+const NO_IOWAIT: IoringEnterFlags = IoringEnterFlags::from_bits_retain(1 << 7);
+
+/// In the name of a cancellation, beside the name of what is cancelled. No slot has this bit: there are no more
+/// descriptors than positive numbers of 32 bits.
+pub(super) const CANCELLATION: u64 = 1 << 31;
 
 /// How the kernel is asked to run a ring, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,19 +50,10 @@ pub(super) struct Ring {
     /// made in one thread and used in another.
     enabled: bool,
     /// Flags for every call.
-    flags: EnterFlags,
-    /// Cancellations that have been added since the last look. Each brings an answer, to the cancelled request or to
-    /// itself, which is nothing that anybody waits for.
+    flags: IoringEnterFlags,
+    /// Cancellations that have been added and not been looked after. Each brings an answer, to the cancelled request or
+    /// to itself.
     cancelled: u32,
-}
-
-/// The kernel's `struct io_uring_getevents_arg`.
-#[repr(C)]
-struct Arguments {
-    signals: u64,
-    signals_bytes: u32,
-    least_wait_micros: u32,
-    timeout: u64,
 }
 
 impl Ring {
@@ -87,11 +87,10 @@ impl Ring {
             Setup::Plain => &mut builder,
         };
         let queues = builder.build(requests)?;
-        // Else a thread that sleeps here would be counted as waiting for a disk.
         let flags = if queues.params().is_feature_no_iowait() {
-            EnterFlags::NO_IOWAIT
+            NO_IOWAIT
         } else {
-            EnterFlags::empty()
+            IoringEnterFlags::empty()
         };
         Ok(Ring {
             queues,
@@ -138,7 +137,7 @@ impl Ring {
         flags: u32,
         multishot: bool,
         name: u64,
-    ) -> io::Result<()> {
+    ) -> Result<(), Errno> {
         let request = opcode::PollAdd::new(Fd(descriptor), flags)
             .multi(multishot)
             .build()
@@ -146,99 +145,114 @@ impl Ring {
         self.push(&request)
     }
 
-    /// Adds a request to cancel the one of that name. It gets an answer of its own only if there is none.
-    pub(super) fn cancel(&mut self, name: u64) -> io::Result<()> {
-        // Not the request to remove a poll: that one leaves alone a poll that has just been woken.
-        let request = opcode::AsyncCancel::new(name)
+    /// Adds a request to cancel the one of that name. It gets an answer of its own only if it fails.
+    pub(super) fn cancel(&mut self, name: u64) -> Result<(), Errno> {
+        // Not the request to cancel anything: that one looks everywhere, and costs twice as much.
+        let request = opcode::PollRemove::new(name)
             .build()
             .flags(squeue::Flags::SKIP_SUCCESS)
-            .user_data(NOBODY);
+            .user_data(name | CANCELLATION);
         self.push(&request)?;
         self.cancelled += 1;
         Ok(())
     }
 
-    fn push(&mut self, request: &squeue::Entry) -> io::Result<()> {
-        if self.queues.submission().is_full() {
-            self.enter(0, None, EnterFlags::empty())?;
-        }
+    #[inline]
+    fn push(&mut self, request: &squeue::Entry) -> Result<(), Errno> {
         // SAFETY: the requests name a descriptor and hold no pointer, so nothing has to outlive them. A number that is
         // not open any more is answered with an error.
-        unsafe { self.queues.submission().push(request) }
-            .map_err(|_| io::Error::from(io::ErrorKind::ResourceBusy))
+        match unsafe { self.queues.submission().push(request) } {
+            Ok(()) => Ok(()),
+            Err(_) => self.push_into_a_full_queue(request),
+        }
     }
 
-    /// Hands over the requests and waits for an answer, but not longer than `timeout`.
-    pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        let answers = 1 + std::mem::take(&mut self.cancelled);
-        // A call that hands over requests tells of these, and not that a signal has ended it.
-        let start = (timeout.is_some() && self.has_requests()).then(Instant::now);
-        let handed_over = self.enter(answers, timeout, EnterFlags::GETEVENTS)?;
+    #[cold]
+    fn push_into_a_full_queue(&mut self, request: &squeue::Entry) -> Result<(), Errno> {
+        self.enter(0, None, IoringEnterFlags::empty())?;
+        // SAFETY: as above.
+        unsafe { self.queues.submission().push(request) }.map_err(|_| Errno::BUSY)
+    }
+
+    /// Hands over the requests and waits for an answer, but not longer than `timeout`. May end earlier with none: who has
+    /// something cancelled does not wait in that call, for a cancellation may have to be repeated.
+    #[inline]
+    pub(super) fn wait(&mut self, timeout: Option<Duration>) -> Result<(), Errno> {
+        if self.cancelled > 0 {
+            return self.look();
+        }
+        self.enter(1, timeout, IoringEnterFlags::GETEVENTS)
+    }
+
+    /// What became of a call that handed over requests and found nothing: it tells of the former, and not that a signal
+    /// has ended it.
+    #[cold]
+    fn unless_interrupted(timeout: Option<Duration>, start: Option<Instant>) -> Result<(), Errno> {
         let in_time = timeout
             .zip(start)
             .is_none_or(|(timeout, start)| start.elapsed() < timeout);
-        if handed_over > 0 && in_time && !self.has_answers() && !self.has_requests() {
-            return Err(io::ErrorKind::Interrupted.into());
-        }
-        Ok(())
+        if in_time { Err(Errno::INTR) } else { Ok(()) }
     }
 
-    /// Hands over the requests and collects the answers there are.
-    pub(super) fn look(&mut self) -> io::Result<()> {
-        self.cancelled = 0;
-        self.enter(0, None, EnterFlags::GETEVENTS).map(drop)
+    /// Hands over the requests and collects the answers there are, those to cancellations among them.
+    pub(super) fn look(&mut self) -> Result<(), Errno> {
+        // The kernel looks at as many wake-ups as answers are waited for, and at some twenty in any case.
+        let answers = self.cancelled.min(REQUESTS);
+        self.cancelled -= answers;
+        let timeout = (answers > 0).then_some(Duration::ZERO);
+        self.enter(answers, timeout, IoringEnterFlags::GETEVENTS)
     }
 
-    /// Says how many requests were handed over.
     #[inline]
     fn enter(
         &mut self,
         answers: u32,
         timeout: Option<Duration>,
-        flags: EnterFlags,
-    ) -> io::Result<usize> {
+        flags: IoringEnterFlags,
+    ) -> Result<(), Errno> {
         if !self.enabled {
             self.enable()?;
         }
         let requests = self.queues.submission().len() as u32;
-        let timeout = timeout.map(Timespec::from);
-        let arguments = timeout.as_ref().map(|timeout| Arguments {
-            signals: 0,
-            signals_bytes: 0,
-            least_wait_micros: 0,
-            timeout: std::ptr::from_ref(timeout).addr() as u64,
-        });
-        let mut flags = flags | self.flags;
-        if arguments.is_some() {
-            flags |= EnterFlags::EXT_ARG;
-        }
-        // SAFETY: as many requests are in the queue. The arguments are laid out as the kernel's, their size goes with
-        // them, and the timeout they point to lives until the call returns; they name no set of signals.
-        let entered = unsafe {
-            self.queues
-                .submitter()
-                .enter(requests, answers, flags.bits(), arguments.as_ref())
+        let mut start = None;
+        let flags = flags | self.flags;
+        let ring = borrow(self.queues.as_raw_fd());
+        let entered = match timeout {
+            // SAFETY: as many requests are in the queue.
+            None => unsafe { io_uring_enter(ring, requests, answers, flags) },
+            Some(timeout) => {
+                start = (requests > 0).then(Instant::now);
+                let timeout = timespec(timeout);
+                let arguments = io_uring_getevents_arg {
+                    ts: io_uring_ptr::from(std::ptr::from_ref(&timeout).cast_mut().cast()),
+                    ..Default::default()
+                };
+                let flags = flags | IoringEnterFlags::EXT_ARG;
+                // SAFETY: as many requests are in the queue. The timeout that the arguments point to lives until the
+                // call returns; they name no signals.
+                unsafe { io_uring_enter_arg(ring, requests, answers, flags, Some(&arguments)) }
+            }
         };
         match entered {
+            Ok(1..) if answers > 0 && self.queues.completion().is_empty() => {
+                Ring::unless_interrupted(timeout, start)
+            }
             // A timeout is an answer too.
-            Err(error) if error.raw_os_error() == Some(libc::ETIME) => Ok(0),
-            result => result,
+            Ok(_) | Err(Errno::TIME) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
     #[cold]
-    fn enable(&mut self) -> io::Result<()> {
-        self.queues.submitter().register_enable_rings()?;
+    fn enable(&mut self) -> Result<(), Errno> {
+        let enabled = self.queues.submitter().register_enable_rings();
+        enabled.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::INVAL))?;
         self.enabled = true;
         Ok(())
     }
 
-    /// Whether there are requests that the kernel has not been given.
-    pub(super) fn has_requests(&mut self) -> bool {
-        !self.queues.submission().is_empty()
-    }
-
     /// Looks again if the kernel has more answers than it has posted, and says whether there are some now.
+    #[inline]
     pub(super) fn finds_more(&mut self) -> bool {
         self.may_have_more() && self.look().is_ok() && self.has_answers()
     }
@@ -246,17 +260,20 @@ impl Ring {
     /// Whether the kernel may have more answers than it has posted: it looks at some twenty wake-ups per call. It also
     /// says so for a while after a wake-up that it has looked at already: the flag is raised by whoever wakes, after the
     /// wake-up is there to be looked at.
+    #[inline]
     pub(super) fn may_have_more(&mut self) -> bool {
         let submission = self.queues.submission();
         submission.taskrun() || submission.cq_overflow()
     }
 
     /// Whether there are answers that have not been taken.
+    #[inline]
     pub(super) fn has_answers(&mut self) -> bool {
         !self.queues.completion().is_empty()
     }
 
     /// Takes answers until there are no more or `take` says that it has enough.
+    #[inline]
     pub(super) fn take(&mut self, mut take: impl FnMut(&cqueue::Entry) -> bool) {
         for answer in self.queues.completion() {
             if !take(&answer) {

@@ -1,6 +1,5 @@
 //! What is watched: a row for each source, and which of them are to be asked about with the next wait.
 
-use std::io;
 use std::os::fd::RawFd;
 
 use io_uring::cqueue;
@@ -9,7 +8,7 @@ use rustix::io::Errno;
 
 use super::super::Flags;
 use super::super::platform::borrow;
-use super::ring::Ring;
+use super::ring::{CANCELLATION, Ring};
 use crate::interest::{Interest, Trigger};
 use crate::slab::Key;
 
@@ -34,12 +33,25 @@ pub(super) struct Row {
     /// answer is nobody's.
     sequence: u32,
     pub(super) descriptor: RawFd,
-    pub(super) interest: Interest,
-    pub(super) trigger: Trigger,
-    /// Whether changes are asked for, with a request that goes on: always with edge trigger. With level trigger if
-    /// something holds that nobody wants to know, which would be the answer to each request that looks at the state.
-    by_change: bool,
+    /// What is asked, and told: errors and hang-ups come without asking.
+    pub(super) wanted: Flags,
+    request: Request,
     state: State,
+}
+
+/// What is asked of the kernel about a source, and so what becomes of it after an answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Request {
+    /// One answer, and then the next question: level trigger.
+    Level,
+    /// An answer at each change: edge trigger.
+    Edge,
+    /// One answer.
+    OneShot,
+    /// The first change that is of interest: instead of the first or the third if something holds that nobody wants to
+    /// know, which would be the answer to each request that looks at the state.
+    LevelByChange,
+    OneShotByChange,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -105,9 +117,12 @@ impl Watched {
             generation: key.generation(),
             sequence: row.sequence.wrapping_add(1),
             descriptor,
-            interest,
-            trigger,
-            by_change: trigger == Trigger::Edge,
+            wanted: wanting(interest),
+            request: match trigger {
+                Trigger::Level | Trigger::Exclusive => Request::Level,
+                Trigger::Edge => Request::Edge,
+                Trigger::OneShot => Request::OneShot,
+            },
             state: row.state,
         };
         self.enqueue(key.index());
@@ -120,29 +135,31 @@ impl Watched {
             && row.generation == key.generation()
             && !interest.is_empty()
         {
-            row.interest = interest;
-            row.by_change = row.trigger == Trigger::Edge;
+            row.wanted = wanting(interest);
+            row.request = row.request.by_state();
             self.enqueue(key.index());
         }
     }
 
-    /// Watches a source no more. Gives back the name of the request that is to be cancelled, if there is one.
-    pub(super) fn stop(&mut self, key: Key) -> Option<u64> {
-        self.row(key)?;
-        let row = &mut self.rows[key.index() as usize];
-        let name = row.name(key.index());
-        // What it may still answer is nobody's.
-        row.sequence = row.sequence.wrapping_add(1);
+    /// Watches a source no more.
+    pub(super) fn stop(&mut self, key: Key) {
+        let slot = key.index();
+        let Some(row) = self.rows.get_mut(slot as usize) else {
+            return;
+        };
+        if row.generation != key.generation() {
+            return;
+        }
         match row.state {
             State::Asked => {
                 row.state = State::Idle;
-                self.unwanted.push(name);
-                return Some(name);
+                self.unwanted.push(row.name(slot));
             }
             State::Queued => row.state = State::LeftOut,
             State::Idle | State::LeftOut => {}
         }
-        None
+        // What the request may still answer is nobody's.
+        row.sequence = row.sequence.wrapping_add(1);
     }
 
     fn enqueue(&mut self, slot: u32) {
@@ -156,39 +173,41 @@ impl Watched {
         self.rows[slot as usize].state = State::Queued;
     }
 
+    /// Whether there is anything to tell the kernel.
+    #[inline]
+    pub(super) fn has_news(&self) -> bool {
+        !self.queue.is_empty() || !self.unwanted.is_empty() || !self.waker_asked
+    }
+
     /// Adds the requests that are due. An error leaves what could not be added for later.
-    pub(super) fn ask(&mut self, ring: &mut Ring) -> io::Result<()> {
+    pub(super) fn tell(&mut self, ring: &mut Ring) -> Result<(), Errno> {
         if !self.waker_asked {
             ring.watch(self.waker, Flags::IN.into(), true, WAKER)?;
             self.waker_asked = true;
         }
-        self.cancel(ring)?;
-        let mut asked = 0;
-        let mut outcome = Ok(());
-        for &slot in &self.queue {
-            let row = &mut self.rows[slot as usize];
-            if row.state == State::Queued {
-                outcome = ring.watch(
-                    row.descriptor,
-                    asking(row.interest),
-                    row.by_change,
-                    row.name(slot),
-                );
-                if outcome.is_err() {
-                    break;
-                }
-                row.state = State::Asked;
-            } else {
-                row.state = State::Idle;
-            }
-            asked += 1;
+        if !self.unwanted.is_empty() {
+            self.cancel(ring)?;
         }
-        self.queue.drain(..asked);
-        outcome
+        for position in 0..self.queue.len() {
+            let slot = self.queue[position];
+            let row = &mut self.rows[slot as usize];
+            if row.state != State::Queued {
+                row.state = State::Idle;
+                continue;
+            }
+            let (flags, multishot) = (row.flags(), row.request.goes_on());
+            if let Err(error) = ring.watch(row.descriptor, flags, multishot, row.name(slot)) {
+                self.queue.drain(..position);
+                return Err(error);
+            }
+            row.state = State::Asked;
+        }
+        self.queue.clear();
+        Ok(())
     }
 
     /// Adds the cancellations that are due.
-    pub(super) fn cancel(&mut self, ring: &mut Ring) -> io::Result<()> {
+    pub(super) fn cancel(&mut self, ring: &mut Ring) -> Result<(), Errno> {
         while let Some(&name) = self.unwanted.last() {
             ring.cancel(name)?;
             self.unwanted.pop();
@@ -196,9 +215,10 @@ impl Watched {
         Ok(())
     }
 
-    /// Whether there are requests to cancel that the kernel has not been told of.
-    pub(super) fn has_unwanted(&self) -> bool {
-        !self.unwanted.is_empty()
+    /// How many requests are to be cancelled that the kernel has not been told of.
+    #[inline]
+    pub(super) fn unwanted(&self) -> usize {
+        self.unwanted.len()
     }
 
     /// Cancels all requests, but for the waker's. False if there are none.
@@ -209,7 +229,7 @@ impl Watched {
                 self.unwanted.push(row.name(slot as u32));
             }
         }
-        self.has_unwanted()
+        !self.unwanted.is_empty()
     }
 
     /// After the requests are gone, with their ring: they are all to be made again.
@@ -237,35 +257,38 @@ impl Watched {
         }
         let slot = name as u32;
         let row = self.rows.get(slot as usize)?;
-        let asks = row.name(slot) == name && row.trigger == Trigger::Edge && row.is_watched();
+        let asks = row.name(slot) == name && row.request == Request::Edge && row.is_watched();
         asks.then(|| row.key(slot))
     }
 
     /// What an answer says, and about whom.
     #[inline]
     pub(super) fn found(&mut self, answer: &cqueue::Entry) -> Option<(Key, Flags)> {
-        let (name, result) = (answer.user_data(), answer.result());
+        let name = answer.user_data();
         let slot = name as u32;
         let Some(row) = self.rows.get_mut(slot as usize) else {
             return self.found_by_nobody(answer);
         };
-        if row.name(slot) != name || row.state != State::Asked {
+        if row.sequence != (name >> 32) as u32 || row.state != State::Asked {
             // Cancelled, or unregistered before.
             return None;
         }
-        let flags = row.wanted(result);
-        if flags.0 != 0 && !row.by_change {
+        let flags = row.told(answer.result());
+        if flags.0 != 0 {
             let key = row.key(slot);
-            if row.trigger == Trigger::OneShot {
-                row.state = State::Idle;
-            } else {
-                row.state = State::Queued;
-                self.queue.push(slot);
+            match row.request {
+                Request::Edge if cqueue::more(answer.flags()) => return Some((key, flags)),
+                Request::Level => {
+                    row.state = State::Queued;
+                    self.queue.push(slot);
+                    return Some((key, flags));
+                }
+                Request::OneShot => {
+                    row.state = State::Idle;
+                    return Some((key, flags));
+                }
+                _ => {}
             }
-            return Some((key, flags));
-        }
-        if flags.0 != 0 && row.trigger == Trigger::Edge && cqueue::more(answer.flags()) {
-            return Some((row.key(slot), flags));
         }
         self.found_unusual(slot, answer)
     }
@@ -275,18 +298,18 @@ impl Watched {
     fn found_unusual(&mut self, slot: u32, answer: &cqueue::Entry) -> Option<(Key, Flags)> {
         let row = &mut self.rows[slot as usize];
         let result = answer.result();
-        let mut flags = row.wanted(result);
+        let mut flags = row.told(result);
         let again = if cqueue::more(answer.flags()) {
             // Not an edge: now that there is something, its state is what matters again.
             if flags.0 != 0 {
                 self.unwanted.push(row.name(slot));
                 row.sequence = row.sequence.wrapping_add(1);
-                row.by_change = false;
+                row.request = row.request.by_state();
                 row.state = State::Idle;
             }
-            flags.0 != 0 && row.trigger != Trigger::OneShot
-        } else if result >= 0 && !row.by_change {
-            row.by_change = true;
+            flags.0 != 0 && row.request == Request::Level
+        } else if result >= 0 && !row.request.goes_on() {
+            row.request = row.request.by_change();
             true
         } else {
             row.state = State::Idle;
@@ -301,9 +324,16 @@ impl Watched {
         (flags.0 != 0).then_some((key, flags))
     }
 
-    /// The waker's answer, or one that nobody waits for.
+    /// The waker's answer, or that of a cancellation which failed.
+    #[cold]
     fn found_by_nobody(&mut self, answer: &cqueue::Entry) -> Option<(Key, Flags)> {
-        if answer.user_data() != WAKER {
+        let name = answer.user_data();
+        if name != WAKER {
+            // Else it has ended by itself.
+            if answer.result() == -libc::EALREADY {
+                // It was being woken at that very time, and may go on after that.
+                self.unwanted.push(name & !CANCELLATION);
+            }
             return None;
         }
         self.waker_asked = cqueue::more(answer.flags());
@@ -316,9 +346,8 @@ impl Row {
         generation: u32::MAX,
         sequence: 0,
         descriptor: -1,
-        interest: Interest::NONE,
-        trigger: Trigger::Level,
-        by_change: false,
+        wanted: Flags(0),
+        request: Request::Level,
         state: State::Idle,
     };
 
@@ -332,12 +361,19 @@ impl Row {
 
     /// What an answer says of what was asked. The kernel tells `RDHUP` to everybody.
     #[inline]
-    fn wanted(&self, result: i32) -> Flags {
-        if result < 0 {
-            return Flags(0);
+    fn told(&self, result: i32) -> Flags {
+        // An error is a negative number.
+        let told = if result < 0 { 0 } else { result };
+        Flags(told.cast_unsigned() as u16 & self.wanted.0)
+    }
+
+    /// What to ask the kernel for.
+    fn flags(&self) -> u32 {
+        let mut flags = self.wanted.0;
+        if flags & Flags::PRIORITY != 0 {
+            flags |= BAND;
         }
-        let wanted = Flags::asking(self.interest).0 | Flags::ERROR | Flags::HANG_UP;
-        Flags(result.cast_unsigned() as u16 & wanted)
+        flags.into()
     }
 
     /// What it means that a request ended: what to tell, and whether to ask again.
@@ -360,13 +396,34 @@ impl Row {
     }
 }
 
-/// What to ask for.
-fn asking(interest: Interest) -> u32 {
-    let mut flags = Flags::asking(interest).0;
-    if interest.contains(Interest::PRIORITY) {
-        flags |= BAND;
+impl Request {
+    /// Whether it has several answers.
+    fn goes_on(self) -> bool {
+        !matches!(self, Request::Level | Request::OneShot)
     }
-    flags.into()
+
+    /// Asked about the state first, as ever.
+    fn by_state(self) -> Request {
+        match self {
+            Request::LevelByChange => Request::Level,
+            Request::OneShotByChange => Request::OneShot,
+            other => other,
+        }
+    }
+
+    /// Asked about changes instead.
+    fn by_change(self) -> Request {
+        match self {
+            Request::Level => Request::LevelByChange,
+            Request::OneShot => Request::OneShotByChange,
+            other => other,
+        }
+    }
+}
+
+/// What somebody with this interest is told.
+fn wanting(interest: Interest) -> Flags {
+    Flags(Flags::asking(interest).0 | Flags::ERROR | Flags::HANG_UP)
 }
 
 /// Whether a file has any other state than ready. `epoll` takes those that have.
