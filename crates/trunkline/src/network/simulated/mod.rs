@@ -66,7 +66,12 @@
 //!     limits.descriptors = 100;
 //!     world.set_limits(limits);
 //!     // An assertion that fails in a callback is to fail the test.
-//!     let options = Options { when_panicking: WhenPanicking::Propagate, ..Options::default() };
+//!     // Some worlds are so slow, or leap so far, that deadlines pass: here that is not what is tested.
+//!     let options = Options {
+//!         when_panicking: WhenPanicking::Propagate,
+//!         linger: Duration::from_secs(1_000_000),
+//!         ..Options::default()
+//!     };
 //!     let mut server = EventLoop::over(world.network(), Echo, options);
 //!     let address = server.listen("127.0.0.1:7000".parse().unwrap())?;
 //!     // Clients that check every byte, with manners good and bad.
