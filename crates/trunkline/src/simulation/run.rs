@@ -124,7 +124,8 @@ impl<H: Watching> Run<H> {
             End::Kill(turns) => {
                 self.turns(turns);
                 self.server.remote().kill();
-                self.turns(3);
+                // A handler that connects anew whenever it is told of a failure gets as many turns as it has connections.
+                self.turns(20);
                 self.check_end();
             }
         }

@@ -104,12 +104,14 @@ impl Wild {
             Sent::DroppedOldest { count } => change.dropped_oldest == u64::from(count) && count > 0,
             Sent::Dropped => change.dropped == 1 && !change.queued(),
             Sent::Gone => {
-                // Called too slow in this very turn, it is told at the end of the turn.
+                // Called too slow in this very turn, it is told at the end of the turn, whatever policy it was given since.
+                let timed = matches!(self.overflow, Overflow::CloseAfter(_));
                 let patience = self.patience;
                 let too_slow = |risen: Instant| risen + patience <= now;
+                // With no patience at all it may have risen and fallen unseen.
+                let at_once = change.above_high && patience.is_zero();
                 let open = self.live.get(&id).is_some_and(|live| {
-                    let timed = matches!(live.overflow, Overflow::CloseAfter(_));
-                    !(live.finished || timed && live.risen.is_some_and(too_slow))
+                    !(live.finished || timed && (at_once || live.risen.is_some_and(too_slow)))
                 });
                 !change.queued() && (self.stopping || !open)
             }
