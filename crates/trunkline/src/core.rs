@@ -16,7 +16,7 @@ use crate::connection::{Connection, Facts, Phase, Role};
 use crate::handler::Cause;
 use crate::io::ConnectionId;
 use crate::mutant::{Mutant, planted};
-use crate::net::interleaved;
+use crate::net::{Address, UnixAddress, interleaved};
 use crate::network::Reading;
 use crate::options::{Options, Overflow};
 use crate::stats::Stats;
@@ -37,6 +37,10 @@ pub(crate) enum Due {
     /// Its queue has been above the high watermark for as long as it may be.
     TooSlow(ConnectionId),
     RetryAccept,
+    /// A listener may take the next client, as its rate says.
+    Pace(usize),
+    DrainLag,
+    Evict(ConnectionId),
     Drain,
 }
 
@@ -45,6 +49,8 @@ pub(crate) enum Due {
 pub(crate) enum Stopping {
     No,
     Asked,
+    /// Not ready any more, and everything else as before.
+    Lagging,
     Draining,
     Killed,
 }
@@ -53,8 +59,14 @@ pub(crate) enum Stopping {
 #[derive(Debug)]
 pub(crate) struct ToConnect {
     pub(crate) id: ConnectionId,
+    pub(crate) to: Destination,
+}
+
+#[derive(Debug)]
+pub(crate) enum Destination {
     /// Any of these will do, the first ones rather.
-    pub(crate) addresses: Vec<SocketAddr>,
+    Ip(Vec<SocketAddr>),
+    Unix(UnixAddress),
 }
 
 /// Everything callbacks may change: queues and timers, but neither sockets nor the handler.
@@ -161,7 +173,7 @@ impl<C> Core<C> {
     }
 
     /// A new connection, under the loop's policies.
-    pub(crate) fn insert(&mut self, peer: SocketAddr, role: Role) -> ConnectionId {
+    pub(crate) fn insert(&mut self, peer: Address, role: Role) -> ConnectionId {
         let mut connection = Connection::new(peer, role);
         if self.options.overflow == Overflow::DropOldest {
             connection.facts.set(Facts::KEEPS_BOUNDS);
@@ -174,8 +186,20 @@ impl<C> Core<C> {
         // Where it leads is known once it is made.
         let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let peer = addresses.first().copied().unwrap_or(unknown);
+        self.begin_to_connect(peer.into(), Destination::Ip(addresses))
+    }
+
+    pub(crate) fn start_connect_to(&mut self, address: &Address) -> ConnectionId {
+        let to = match address {
+            Address::Ip(ip) => Destination::Ip(vec![*ip]),
+            Address::Unix(name) => Destination::Unix(name.clone()),
+        };
+        self.begin_to_connect(address.clone(), to)
+    }
+
+    fn begin_to_connect(&mut self, peer: Address, to: Destination) -> ConnectionId {
         let id = self.insert(peer, Role::Connected);
-        self.to_connect.push(ToConnect { id, addresses });
+        self.to_connect.push(ToConnect { id, to });
         self.asked = true;
         id
     }
@@ -203,6 +227,23 @@ impl<C> Core<C> {
             if planted(Mutant::ResumedNotServed) {
                 return;
             }
+            self.touch(id);
+        }
+    }
+
+    pub(crate) fn hold(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id.0) {
+            connection.held = connection.held.saturating_add(1);
+        }
+    }
+
+    pub(crate) fn release(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id.0) {
+            // So many that nobody counts any more are held for good.
+            if connection.held != u16::MAX {
+                connection.held = connection.held.saturating_sub(1);
+            }
+            // In a drain it may be idle now.
             self.touch(id);
         }
     }

@@ -9,6 +9,7 @@ mod exhaustion;
 mod framing;
 mod injected;
 mod models;
+mod running;
 mod services;
 mod stopping;
 mod support;

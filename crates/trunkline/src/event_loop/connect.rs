@@ -10,15 +10,15 @@ use std::time::Duration;
 
 use trunkline_selectors::{Interest, Key, Slab};
 
-use super::accept::FIRST_LISTENER;
+use super::accept::{FIRST_LISTENER, UNIX_FACTS};
 use super::panics::guarded;
 use super::{Ending, EventLoop};
 use crate::connection::{Connection, Facts, Phase};
-use crate::core::{Due, Stopping, ToConnect};
+use crate::core::{Destination, Due, Stopping, ToConnect};
 use crate::handler::{Callback, Cause, Handler};
 use crate::io::ConnectionId;
 use crate::mutant::{Mutant, planted};
-use crate::net::{Error, Operation};
+use crate::net::{Address, Error, Operation, UnixAddress};
 use crate::network::{Event, Network, Socket, Token};
 use crate::timer::TimerId;
 use crate::trace;
@@ -33,10 +33,15 @@ const ATTEMPTS_MAX: u64 = 1 << 24;
 /// RFC 8305, section 5: never less than this between two attempts.
 const ATTEMPT_DELAY_MIN: Duration = Duration::from_millis(10);
 
+/// Nobody tells us when a backlog in the Unix domain has room again: look again after this.
+const UNIX_RETRY: Duration = Duration::from_millis(10);
+
 /// All connections that are tried at several addresses, and their attempts.
 #[derive(Default)]
 pub(super) struct Races {
-    races: HashMap<ConnectionId, Race>,
+    running: HashMap<ConnectionId, Race>,
+    /// Those for which there was no room in the server's backlog yet.
+    unix: HashMap<ConnectionId, UnixAddress>,
     attempts: Slab<Attempt>,
 }
 
@@ -64,18 +69,52 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         self.core.asked = self.core.close_listeners
             || !self.core.touched.is_empty()
             || matches!(self.core.stopping, Stopping::Asked | Stopping::Killed);
-        for ToConnect { id, addresses } in std::mem::take(&mut self.core.to_connect) {
+        for ToConnect { id, to } in std::mem::take(&mut self.core.to_connect) {
             if !self.core.connections.contains(id.0) {
                 continue;
             }
-            match addresses[..] {
-                [address] => self.connect_to(id, address),
-                _ => self.begin_race(id, addresses),
+            match to {
+                Destination::Unix(name) => self.connect_to_unix(id, name),
+                Destination::Ip(addresses) => match addresses[..] {
+                    [address] => self.connect_to_ip(id, address),
+                    _ => self.begin_race(id, addresses),
+                },
             }
         }
     }
 
-    fn connect_to(&mut self, id: ConnectionId, address: SocketAddr) {
+    /// In the Unix domain a connection is made at once, or not at all while the server's backlog is full: then it is
+    /// tried again until the deadline.
+    fn connect_to_unix(&mut self, id: ConnectionId, name: UnixAddress) {
+        self.start_connect_timeout(id);
+        self.races.unix.insert(id, name);
+        self.try_unix(id);
+    }
+
+    fn try_unix(&mut self, id: ConnectionId) {
+        let Some(name) = self.races.unix.get(&id) else {
+            return;
+        };
+        match self.network.connect_unix(name, Token(id.0.to_bits())) {
+            Ok(socket) => {
+                self.races.unix.remove(&id);
+                self.keep(id, socket, Interest::WRITE);
+                if let Some(connection) = self.core.connections.get_mut(id.0) {
+                    connection.facts.set(UNIX_FACTS);
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let deadline = self.core.deadline(UNIX_RETRY);
+                let timer = self.core.timers.insert(deadline, Due::NextAttempt(id));
+                if let Some(connection) = self.core.connections.get_mut(id.0) {
+                    connection.timers.push(timer);
+                }
+            }
+            Err(error) => self.connect_failed(id, Operation::Connect, error),
+        }
+    }
+
+    fn connect_to_ip(&mut self, id: ConnectionId, address: SocketAddr) {
         match self.network.connect(address, Token(id.0.to_bits())) {
             Ok(socket) => {
                 self.keep(id, socket, Interest::WRITE);
@@ -116,7 +155,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         connection
             .facts
             .set(Facts::ESTABLISHED.with(Facts::WRITABLE));
-        // The deadline for connecting is the only timer it can have so far.
+        // All timers it can have so far are about connecting.
         for timer in connection.timers.drain(..) {
             self.core.timers.cancel(timer);
         }
@@ -135,14 +174,15 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             failures: Vec::new(),
             next: None,
         };
-        self.races.races.insert(id, race);
+        self.races.running.insert(id, race);
         self.start_connect_timeout(id);
         self.next_attempt(id);
     }
 
     /// Tries the next address: at the beginning, when an attempt has failed, or when its time has come.
     pub(super) fn next_attempt(&mut self, id: ConnectionId) {
-        let Some(race) = self.races.races.get_mut(&id) else {
+        let Some(race) = self.races.running.get_mut(&id) else {
+            self.try_unix(id);
             return;
         };
         if let Some(timer) = race.next.take() {
@@ -200,7 +240,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         match self.network.connected(socket) {
             Ok(false) => {}
             Ok(true) => {
-                if let Some(race) = self.races.races.get_mut(&id) {
+                if let Some(race) = self.races.running.get_mut(&id) {
                     race.running.retain(|&other| other != key);
                 }
                 self.races.attempts.remove(key);
@@ -208,7 +248,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                 self.network.rename(socket, Token(id.0.to_bits()));
                 self.keep(id, socket, Interest::WRITE);
                 if let Some(connection) = self.core.connections.get_mut(id.0) {
-                    connection.peer = address;
+                    connection.peer = address.into();
                     // With edge triggers the peer's first bytes may be told of in this very event.
                     connection.facts.report(event.readiness);
                 }
@@ -217,7 +257,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             Err(error) => {
                 self.network.close(socket);
                 self.races.attempts.remove(key);
-                if let Some(race) = self.races.races.get_mut(&id) {
+                if let Some(race) = self.races.running.get_mut(&id) {
                     race.running.retain(|&other| other != key);
                     race.failures.push(attempt_failed(address, error));
                 }
@@ -228,7 +268,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     /// Gives up all attempts that are still under way for a connection, if it is tried at several addresses.
     fn end_race(&mut self, id: ConnectionId) {
-        let Some(race) = self.races.races.remove(&id) else {
+        self.races.unix.remove(&id);
+        let Some(race) = self.races.running.remove(&id) else {
             return;
         };
         if let Some(timer) = race.next {
@@ -247,7 +288,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     /// The deadline for connecting has passed.
     pub(super) fn connect_timed_out(&mut self, id: ConnectionId) {
-        let Some(race) = self.races.races.get_mut(&id) else {
+        let Some(race) = self.races.running.get_mut(&id) else {
             self.connect_failed(id, Operation::Connect, ErrorKind::TimedOut.into());
             return;
         };
@@ -273,7 +314,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         self.done(id, Cause::Failed(error), Ending::Reset);
     }
 
-    pub(super) fn tell_connect_failed(&mut self, id: ConnectionId, peer: SocketAddr, cause: Cause) {
+    pub(super) fn tell_connect_failed(&mut self, id: ConnectionId, peer: &Address, cause: Cause) {
         self.end_race(id);
         self.core.stats.connect_failed += 1;
         let error = if let Cause::Failed(error) = cause {

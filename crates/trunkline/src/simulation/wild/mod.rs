@@ -217,7 +217,8 @@ impl Handler for Wild {
         if !self.seen.insert(id) {
             self.wrong(format!("{id:?} names a second connection"));
         }
-        let (Some(peer), Some(role)) = (io.peer(), io.role()) else {
+        let (Some(peer), Some(role)) = (io.peer().and_then(|peer| peer.socket_addr()), io.role())
+        else {
             self.wrong("an open connection has no peer or no role");
             return None;
         };
