@@ -15,6 +15,7 @@ use crate::connection::outbound::Spare;
 use crate::connection::{Connection, Facts, Phase, Role};
 use crate::handler::Cause;
 use crate::io::ConnectionId;
+use crate::mutant::{Mutant, planted};
 use crate::net::{Address, UnixAddress, interleaved};
 use crate::network::Reading;
 use crate::options::{Options, Overflow};
@@ -68,7 +69,7 @@ pub(crate) struct Core<C> {
     pub(crate) deadlines: Deadlines,
     pub(crate) meters: Meters,
     pub(crate) spare: Spare,
-    /// The connection that goes the usual way, whose output gathers in `cork`; nobody otherwise.
+    /// The connection that goes the usual way, whose output gathers in `cork`; `unserved` otherwise.
     pub(crate) serving: ConnectionId,
     pub(crate) cork: Vec<u8>,
     /// The connection that went the usual way until, in this turn of its, the cork was pulled; nobody otherwise.
@@ -105,7 +106,7 @@ impl<C> Core<C> {
             meters: Meters::new(&options.rates, &deadlines.rules),
             deadlines,
             spare: Spare::default(),
-            serving: ConnectionId::nobody(),
+            serving: ConnectionId::unserved(),
             cork: Vec::new(),
             pulled: ConnectionId::nobody(),
             cork_bytes_max: options.high_watermark_bytes.min(options.hard_limit_bytes),
@@ -138,9 +139,12 @@ impl<C> Core<C> {
 
     #[inline(never)]
     pub(crate) fn pull_cork(&mut self) {
-        let id = std::mem::replace(&mut self.serving, ConnectionId::nobody());
+        let id = std::mem::replace(&mut self.serving, ConnectionId::unserved());
         self.pulled = id;
         if let Some(connection) = self.connections.get_mut(id.0) {
+            if planted(Mutant::CorkLost) {
+                self.cork.clear();
+            }
             connection.outbound.adopt(&mut self.spare, &mut self.cork);
             // Its turn is not over: it will be settled at the end of it.
             connection.facts.set(Facts::TOUCHED);
@@ -211,6 +215,9 @@ impl<C> Core<C> {
         if let Some(connection) = self.connections.get_mut(id.0) {
             connection.facts.clear(Facts::PAUSED);
             connection.frame_goes_on(self.deadlines.now());
+            if planted(Mutant::ResumedNotServed) {
+                return;
+            }
             self.touch(id);
         }
     }

@@ -26,6 +26,12 @@ impl ConnectionId {
     pub(crate) fn nobody() -> Self {
         Self(Key::from_bits(u64::MAX))
     }
+
+    /// What `Core::serving` is while no connection goes the usual way. Not `nobody`, for which callbacks about no
+    /// connection may send: it would get into the cork, and to whomever is served next.
+    pub(crate) fn unserved() -> Self {
+        Self(Key::from_bits(u64::MAX - 1))
+    }
 }
 
 impl fmt::Display for ConnectionId {

@@ -69,7 +69,7 @@ pub struct Options {
     pub unix_mode: Option<u32>,
     /// Outgoing bytes above which an accepted connection's own input pauses, and `send` says so on any.
     pub high_watermark_bytes: usize,
-    /// Outgoing bytes at which it resumes.
+    /// Outgoing bytes at which it resumes; at most the high watermark.
     pub low_watermark_bytes: usize,
     /// Outgoing bytes that a connection's queue never exceeds.
     pub hard_limit_bytes: usize,

@@ -32,6 +32,13 @@ impl OwnTimers {
         }
     }
 
+    /// Those that are still to fire, as `is_waiting` tells.
+    #[cfg(test)]
+    pub(crate) fn count_waiting(&self, is_waiting: impl Fn(TimerId) -> bool) -> usize {
+        let timers = self.0.iter().flat_map(|list| &list.timers);
+        timers.filter(|&&timer| is_waiting(timer)).count()
+    }
+
     /// All of them, and perhaps some that have ended; none are left.
     pub(crate) fn take(&mut self) -> impl Iterator<Item = TimerId> {
         self.0.take().into_iter().flat_map(|list| list.timers)

@@ -412,6 +412,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     fn is_full_itself(&self) -> bool {
         self.core.connections.len() >= self.core.options.connections_max
+            && !planted(Mutant::ConnectionsMaxIgnored)
     }
 
     /// Others may free descriptors and nobody tells us: one timer looks again.

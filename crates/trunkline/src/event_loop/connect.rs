@@ -13,10 +13,11 @@ use trunkline_selectors::{Interest, Key, Slab};
 use super::accept::{FIRST_LISTENER, UNIX_FACTS};
 use super::panics::guarded;
 use super::{Ending, EventLoop};
-use crate::connection::{Facts, Phase};
+use crate::connection::{Connection, Facts, Phase};
 use crate::core::{Destination, Due, Stopping, ToConnect};
 use crate::handler::{Callback, Cause, Handler};
 use crate::io::ConnectionId;
+use crate::mutant::{Mutant, planted};
 use crate::net::{Address, Error, Operation, UnixAddress};
 use crate::network::{Event, Network, Socket, Token};
 use crate::timer::TimerId;
@@ -155,6 +156,10 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             self.core.timers.cancel(timer);
         }
         self.core.stats.connected += 1;
+        let above_high = |connection: &Connection| connection.facts.any(Facts::ABOVE_HIGH);
+        if self.core.connections.get(id.0).is_some_and(above_high) {
+            self.core.begin_patience(id);
+        }
         self.opened(id);
     }
 
@@ -205,6 +210,12 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             let error = Error::of_attempts(std::mem::take(&mut race.failures));
             self.done(id, Cause::Failed(error), Ending::Reset);
         }
+    }
+
+    /// Sockets that are not yet a connection's.
+    #[cfg(test)]
+    pub(crate) fn attempts(&self) -> usize {
+        self.races.attempts.len()
     }
 
     /// The socket of an attempt reported something.
@@ -261,7 +272,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             self.core.timers.cancel(timer);
         }
         for key in race.running {
-            if let Some(attempt) = self.races.attempts.remove(key) {
+            if let Some(attempt) = self.races.attempts.remove(key)
+                && !planted(Mutant::AttemptsLeftOpen)
+            {
                 self.network.close(attempt.socket);
             }
         }

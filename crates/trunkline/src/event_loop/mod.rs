@@ -16,6 +16,7 @@ use crate::core::{Core, Due, Stopping};
 use crate::handler::{Callback, Cause, Closed, Handler};
 use crate::io::ConnectionId;
 use crate::limits::Gate;
+use crate::mutant::{Mutant, planted};
 use crate::net::{Address, Error, Operation};
 use crate::network::kernel::Kernel;
 use crate::network::simulated::Random;
@@ -104,6 +105,10 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         // With a budget of nothing nothing would ever be done.
         options.frame_budget = options.frame_budget.max(1);
         options.read_budget_bytes = options.read_budget_bytes.max(1);
+        // Above the high one, a low watermark would end each pause of input as soon as it begins.
+        options.low_watermark_bytes = options
+            .low_watermark_bytes
+            .min(options.high_watermark_bytes);
         remote.set_messages_max(options.messages_max);
         let counted = options.limits.per_peer_max.is_some();
         // Connections in all are counted anyway: the gate is for peers.
@@ -198,6 +203,12 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     /// The network.
     pub fn network(&self) -> &N {
         &self.network
+    }
+
+    /// What callbacks may change, for the simulation to look at.
+    #[cfg(test)]
+    pub(crate) fn core(&self) -> &Core<H::Codec> {
+        &self.core
     }
 
     /// The counters so far.
@@ -367,9 +378,12 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     #[inline(never)]
     fn take_messages(&mut self) {
         self.look_for_a_place();
-        let (handed, messages) = self.remote.0.take();
+        let (handed, mut messages) = self.remote.0.take();
         for handed in handed {
             self.take_over(handed);
+        }
+        if planted(Mutant::MessagesLost) {
+            messages.truncate(1);
         }
         for message in messages {
             guarded(
@@ -386,7 +400,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     fn fire_timers(&mut self) {
         self.rang = false;
         // Timers set from here on are due after `now`, so this ends.
-        while let Some((timer, _, due)) = self.core.timers.expire(self.core.clock.take()) {
+        while let Some((timer, due)) = self.next_due() {
             match due {
                 Due::User(index) => self.fire_users(timer, index),
                 Due::Linger(index) => {
@@ -445,6 +459,15 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         );
     }
 
+    fn next_due(&mut self) -> Option<(TimerId, Due)> {
+        let mut now = self.core.clock.take();
+        if planted(Mutant::InterruptTakenForTimeout) && self.core.stats.turns.is_multiple_of(4) {
+            now = self.core.timers.next_deadline()?.max(now);
+        }
+        let (timer, _, due) = self.core.timers.expire(now)?;
+        Some((timer, due))
+    }
+
     /// Looks after every connection that callbacks have touched, their own turns apart.
     #[inline(never)]
     fn settle_touched(&mut self) {
@@ -475,7 +498,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             return;
         };
         for timer in connection.timers.take() {
-            self.core.timers.cancel(timer);
+            if !planted(Mutant::TimersOutliveConnection) {
+                self.core.timers.cancel(timer);
+            }
         }
         if let Some(timer) = connection.watch.timer() {
             self.core.deadlines.cancel(timer);
@@ -505,6 +530,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             Ending::InOrder => self.network.close(connection.socket),
             Ending::Reset => self.network.abort(connection.socket),
         }
+        if planted(Mutant::ClosedTwice) {
+            self.network.close(connection.socket);
+        }
         self.resume_accepting();
         if !connection.facts.any(Facts::ESTABLISHED) {
             self.tell_connect_failed(id, &connection.peer, cause);
@@ -519,6 +547,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let Some(state) = session.state else {
             return;
         };
+        if planted(Mutant::FailureNotTold) && matches!(cause, Cause::Failed(_)) {
+            return;
+        }
         let closed = Closed {
             cause,
             unsent,

@@ -33,7 +33,7 @@ impl Budget {
     /// Uses up what a read brought. Is there more for this turn?
     fn take(&mut self, count: usize) -> bool {
         self.bytes = self.bytes.saturating_sub(count);
-        self.bytes > 0 && self.frames > 0
+        planted(Mutant::BudgetIgnored) || self.bytes > 0 && self.frames > 0
     }
 }
 
@@ -272,7 +272,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             return;
         };
         connection.inbound = inbound;
-        if connection.facts.phase() == Phase::Open {
+        if connection.facts.takes_frames() {
             guarded(
                 &mut self.handler,
                 &mut self.core,
@@ -280,13 +280,17 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                 Callback::EndOfStream,
                 |handler, io| handler.end_of_stream(state, io),
             );
+        } else {
+            // Paused or closed in answer to the last frame: after a pause this comes again, with nothing left to frame.
+            connection.facts.clear(Facts::END_TOLD);
         }
     }
 }
 
 /// Notes a read. A short one has emptied the socket: the read that would only say so is saved.
 fn took_all(connection: &mut Connection, count: usize, room: usize) -> bool {
-    let all = count < room && !connection.facts.any(Facts::READ_TO_THE_END);
+    let all = count < room && !connection.facts.any(Facts::READ_TO_THE_END)
+        || planted(Mutant::EdgeWithoutDraining);
     if all {
         connection.facts.clear(Facts::READABLE);
     }
@@ -356,6 +360,7 @@ pub(super) fn hand_over<H: Handler>(
             .connections
             .get(id.0)
             .is_some_and(|connection| connection.facts.takes_frames())
+            && !planted(Mutant::FramesAfterClose)
         {
             return Halt::Stopped;
         }

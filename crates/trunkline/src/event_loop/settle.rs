@@ -88,6 +88,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         };
         match connection.facts.phase() {
             Phase::Connecting => return,
+            Phase::Aborting if planted(Mutant::AbortForgotten) => return,
             Phase::Aborting => {
                 self.done(id, Cause::Aborted, Ending::Reset);
                 return;

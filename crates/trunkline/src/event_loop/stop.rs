@@ -8,6 +8,7 @@ use crate::connection::{Connection, Facts, Phase};
 use crate::core::{Due, Stopping};
 use crate::handler::{Callback, Cause, Handler};
 use crate::io::ConnectionId;
+use crate::mutant::{Mutant, planted};
 use crate::network::Network;
 use crate::remote::Wish;
 use crate::trace;
@@ -95,10 +96,13 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             H::stopping,
         );
         let deadline = self.core.deadline(self.core.options.drain);
-        self.core.set_timer(deadline, Due::Drain);
+        if !planted(Mutant::DrainWithoutDeadline) {
+            self.core.set_timer(deadline, Due::Drain);
+        }
         for id in self.all_connections() {
             if let Some(connection) = self.core.connections.get_mut(id.0)
                 && connection.facts.phase() != Phase::Connecting
+                && !planted(Mutant::DrainForgetsRequests)
             {
                 // A request may be there that nobody has told us of yet: the read will tell.
                 connection.facts.set(Facts::READABLE);

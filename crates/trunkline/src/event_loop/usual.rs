@@ -65,7 +65,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                 outcome => return self.end_after_write(id, outcome),
             }
         }
-        self.core.serving = ConnectionId::nobody();
+        self.core.serving = ConnectionId::unserved();
     }
 
     // Two ways out that are one and the same: told apart, each is one comparison; as one, the compiler joins the

@@ -195,8 +195,10 @@ impl Network for Simulated {
             |length: &usize| length.cast_signed() as i64,
             |state, table| {
                 let id = state.stream(table, socket, "read");
+                state.endpoint(id).reads.calls += 1;
                 let most = state.read_faults(id, buffer.len())?;
                 let length = state.endpoint(id).read(&mut buffer[..most])?;
+                state.endpoint(id).reads.bytes += length as u64;
                 state.window_opened(id);
                 Ok(length)
             },
@@ -501,6 +503,7 @@ impl State {
         if self.random.chance(self.config.faults.empty_wait) {
             return Ok(woken.swap(false, Ordering::SeqCst));
         }
+        self.leap();
         loop {
             self.collect(table, batch);
             let woken = woken.swap(false, Ordering::SeqCst);
@@ -529,6 +532,15 @@ impl State {
             return Err(io::Error::other("simulated network: the loop spins"));
         }
         Ok(())
+    }
+
+    /// The machine sleeps for a while, and nobody in it notices but by the clock.
+    fn leap(&mut self) {
+        if self.random.chance(self.config.faults.leap) {
+            let nanoseconds = self.random.below(100_000_000_000);
+            self.leapt += nanoseconds;
+            self.move_clock(self.clock().saturating_add(nanoseconds));
+        }
     }
 
     fn sleep_until(&mut self, deadline: u64) {
