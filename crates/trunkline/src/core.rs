@@ -15,7 +15,7 @@ use crate::connection::outbound::Spare;
 use crate::connection::{Connection, Facts, Phase, Role};
 use crate::handler::Cause;
 use crate::io::ConnectionId;
-use crate::net::interleaved;
+use crate::net::{Address, UnixAddress, interleaved};
 use crate::network::Reading;
 use crate::options::{Options, Overflow};
 use crate::stats::Stats;
@@ -34,6 +34,8 @@ mod timers;
 pub(crate) enum Stopping {
     No,
     Asked,
+    /// Not ready any more, and everything else as before.
+    Lagging,
     Draining,
     Killed,
 }
@@ -42,15 +44,22 @@ pub(crate) enum Stopping {
 #[derive(Debug)]
 pub(crate) struct ToConnect {
     pub(crate) id: ConnectionId,
+    pub(crate) to: Destination,
+}
+
+#[derive(Debug)]
+pub(crate) enum Destination {
     /// Any of these will do, the first ones rather.
-    pub(crate) addresses: Vec<SocketAddr>,
+    Ip(Vec<SocketAddr>),
+    Unix(UnixAddress),
 }
 
 /// Everything callbacks may change: queues and timers, but neither sockets nor the handler.
 pub(crate) struct Core<C> {
     pub(crate) codec: C,
     pub(crate) connections: Slab<Connection>,
-    pub(crate) timers: Timers<Due>,
+    /// Private, for whoever sets one must see to the alarm: `set_timer`.
+    timers: Timers<Due>,
     /// What the handler calls its timers, by index of the timer.
     pub(crate) timer_tokens: Vec<u64>,
     /// What the network's alarm is set to.
@@ -151,7 +160,7 @@ impl<C> Core<C> {
     }
 
     /// A new connection, under the loop's policies.
-    pub(crate) fn insert(&mut self, peer: SocketAddr, role: Role) -> ConnectionId {
+    pub(crate) fn insert(&mut self, peer: Address, role: Role) -> ConnectionId {
         let mut connection = Connection::new(peer, role);
         if self.options.overflow == Overflow::DropOldest {
             connection.facts.set(Facts::KEEPS_BOUNDS);
@@ -164,8 +173,20 @@ impl<C> Core<C> {
         // Where it leads is known once it is made.
         let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let peer = addresses.first().copied().unwrap_or(unknown);
+        self.begin_to_connect(peer.into(), Destination::Ip(addresses))
+    }
+
+    pub(crate) fn start_connect_to(&mut self, address: &Address) -> ConnectionId {
+        let to = match address {
+            Address::Ip(ip) => Destination::Ip(vec![*ip]),
+            Address::Unix(name) => Destination::Unix(name.clone()),
+        };
+        self.begin_to_connect(address.clone(), to)
+    }
+
+    fn begin_to_connect(&mut self, peer: Address, to: Destination) -> ConnectionId {
         let id = self.insert(peer, Role::Connected);
-        self.to_connect.push(ToConnect { id, addresses });
+        self.to_connect.push(ToConnect { id, to });
         self.asked = true;
         id
     }
@@ -191,6 +212,23 @@ impl<C> Core<C> {
         if let Some(connection) = self.connections.get_mut(id.0) {
             connection.facts.clear(Facts::PAUSED);
             connection.frame_goes_on(self.deadlines.now());
+            self.touch(id);
+        }
+    }
+
+    pub(crate) fn hold(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id.0) {
+            connection.held = connection.held.saturating_add(1);
+        }
+    }
+
+    pub(crate) fn release(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id.0) {
+            // So many that nobody counts any more are held for good.
+            if connection.held != u16::MAX {
+                connection.held = connection.held.saturating_sub(1);
+            }
+            // In a drain it may be idle now.
             self.touch(id);
         }
     }

@@ -11,6 +11,7 @@ use crate::codec::FrameError;
 use crate::connection::{Facts, Role};
 use crate::core::{Core, Due};
 use crate::handler::{Cause, Handler, Message};
+use crate::net::Address;
 use crate::options::Overflow;
 use crate::stats::Stats;
 use crate::timer::TimerId;
@@ -100,16 +101,16 @@ impl<H: Handler> Io<'_, H> {
     }
 
     /// The address of the other end.
-    pub fn peer(&self) -> Option<SocketAddr> {
+    pub fn peer(&self) -> Option<Address> {
         self.peer_of(self.id)
     }
 
     /// The address of the other end of connection `id`.
-    pub fn peer_of(&self, id: ConnectionId) -> Option<SocketAddr> {
+    pub fn peer_of(&self, id: ConnectionId) -> Option<Address> {
         self.core
             .connections
             .get(id.0)
-            .map(|connection| connection.peer)
+            .map(|connection| connection.peer.clone())
     }
 
     /// Whether this connection was accepted or made by us.
@@ -243,6 +244,27 @@ impl<H: Handler> Io<'_, H> {
         self.core.resume(id);
     }
 
+    /// Says that this connection still waits for something of ours, such as the answer of a [`Pool`](crate::Pool):
+    /// until [`Io::release`], once for each time, a drain does not take it for idle, nor does it evict it.
+    pub fn hold(&mut self) {
+        self.hold_connection(self.id);
+    }
+
+    /// Holds connection `id`.
+    pub fn hold_connection(&mut self, id: ConnectionId) {
+        self.core.hold(id);
+    }
+
+    /// Ends what [`Io::hold`] began.
+    pub fn release(&mut self) {
+        self.release_connection(self.id);
+    }
+
+    /// Releases connection `id`.
+    pub fn release_connection(&mut self, id: ConnectionId) {
+        self.core.release(id);
+    }
+
     /// Calls [`Handler::timer`] for this connection with `token`, once, after `delay`: never early, and at
     /// the soonest in the next turn. The timer dies with the connection. `None` when it is gone already.
     pub fn after(&mut self, delay: Duration, token: u64) -> Option<TimerId> {
@@ -257,7 +279,7 @@ impl<H: Handler> Io<'_, H> {
 
     /// Cancels a timer. `false` when it has fired or was cancelled before.
     pub fn cancel(&mut self, timer: TimerId) -> bool {
-        let Some(Due::User(index)) = self.core.timers.cancel(timer) else {
+        let Some(Due::User(index)) = self.core.cancel_timer(timer) else {
             return false;
         };
         self.core.own_timer_ended(index);
@@ -286,6 +308,12 @@ impl<H: Handler> Io<'_, H> {
     /// [`Handler::connect_failed`]; messages may be queued on the id at once.
     pub fn connect(&mut self, address: SocketAddr) -> ConnectionId {
         self.core.start_connect(&[address])
+    }
+
+    /// As `connect`, to an address that may be in the Unix domain. Where the server's backlog is full, it is tried again
+    /// until the deadline for connecting.
+    pub fn connect_to(&mut self, address: &Address) -> ConnectionId {
+        self.core.start_connect_to(address)
     }
 
     /// Begins to connect to whichever of `addresses` answers first, as "happy eyeballs" do (RFC 8305): a name may

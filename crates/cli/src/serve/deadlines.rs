@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use trunkline::{Handler, Server};
+use trunkline::Options;
 
 use crate::units::{Limit, duration, duration_or_off};
 
@@ -41,29 +41,26 @@ pub(crate) struct DeadlineArguments {
 }
 
 impl DeadlineArguments {
-    /// The server with these deadlines instead of its own.
-    pub(crate) fn apply<H: Handler>(&self, mut server: Server<H>) -> Server<H> {
-        if let Some(limit) = self.handshake_timeout {
-            server = server.handshake_timeout(limit.get());
-        }
-        if let Some(limit) = self.frame_timeout {
-            server = server.frame_timeout(limit.get());
-        }
-        if let Some(limit) = self.idle_timeout {
-            server = server.idle_timeout(limit.get());
-        }
-        if let Some(limit) = self.write_stall_timeout {
-            server = server.write_stall_timeout(limit.get());
-        }
-        if let Some(limit) = self.lifetime {
-            server = server.lifetime(limit.get());
+    /// Sets these deadlines.
+    pub(crate) fn apply(&self, options: &mut Options) {
+        let deadlines = &mut options.deadlines;
+        let given = [
+            (self.handshake_timeout, &mut deadlines.handshake),
+            (self.frame_timeout, &mut deadlines.frame),
+            (self.idle_timeout, &mut deadlines.idle),
+            (self.write_stall_timeout, &mut deadlines.write_stall),
+            (self.lifetime, &mut deadlines.lifetime),
+        ];
+        for (limit, deadline) in given {
+            if let Some(limit) = limit {
+                *deadline = limit.get();
+            }
         }
         if let Some(linger) = self.linger {
-            server = server.linger(linger);
+            options.linger = linger;
         }
-        match self.drain {
-            Some(drain) => server.drain(drain),
-            None => server,
+        if let Some(drain) = self.drain {
+            options.drain = drain;
         }
     }
 }

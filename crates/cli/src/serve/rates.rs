@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use trunkline::{Handler, Rates, Server};
+use trunkline::{Options, Rates};
 
 use crate::units::{Limit, byte_rate_or_off, duration};
 
@@ -29,13 +29,13 @@ pub(crate) struct RateArguments {
 }
 
 impl RateArguments {
-    /// The server with these rates.
-    pub(crate) fn apply<H: Handler>(&self, server: Server<H>) -> Server<H> {
-        server.rates(Rates {
+    /// Sets these rates.
+    pub(crate) fn apply(&self, options: &mut Options) {
+        options.rates = Rates {
             in_bytes_per_second: self.input.and_then(Limit::get),
             out_bytes_per_second: self.output.and_then(Limit::get),
             least_bytes_per_second: self.least.and_then(Limit::get),
             window: self.window,
-        })
+        };
     }
 }

@@ -10,6 +10,7 @@ mod exhaustion;
 mod framing;
 mod injected;
 mod models;
+mod running;
 mod services;
 mod stopping;
 mod support;

@@ -67,6 +67,8 @@ impl Facts {
     /// Bytes wait in it, to be written or to become a frame. True as of the last time it was settled; bytes that were
     /// queued since have made it touched.
     pub(crate) const HOLDS_BYTES: Facts = Facts(1 << 20);
+    /// In the Unix domain: a short read never means that the socket is empty.
+    pub(crate) const UNIX: Facts = Facts(1 << 30);
     /// The bounds of its outgoing messages are kept, because a policy or a key may drop one of them.
     pub(crate) const KEEPS_BOUNDS: Facts = Facts(1 << 21);
     /// A deadline for the handshake runs.
@@ -305,7 +307,7 @@ mod tests {
     fn input_is_held_back_by_output_on_accepted_connections_only() {
         for role in [Role::Accepted, Role::Connected] {
             let mut connection = crate::connection::Connection::new(
-                std::net::SocketAddr::from(([127, 0, 0, 1], 1)),
+                std::net::SocketAddr::from(([127, 0, 0, 1], 1)).into(),
                 role,
             );
             connection.facts.move_to(Phase::Open);

@@ -2,11 +2,10 @@
 //!
 //! No I/O and no clock here: the event loop asks this state what may be done and tells it what happened.
 
-use std::net::SocketAddr;
-
 use trunkline_selectors::Interest;
 
 use crate::handler::Cause;
+use crate::net::Address;
 use crate::network::Socket;
 use crate::options::Overflow;
 use crate::timer::TimerId;
@@ -39,11 +38,13 @@ pub(crate) struct Connection {
     /// What the network was last told, for level-triggered sockets.
     pub(crate) interest: Interest,
     pub(crate) role: Role,
+    /// How many answers the handler still owes (`Io::hold`): then it is not idle.
+    pub(crate) held: u16,
     /// `Socket::NONE` until it is made.
     pub(crate) socket: Socket,
     pub(crate) outbound: Outbound,
     pub(crate) inbound: Inbound,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Address,
     pub(crate) timers: OwnTimers,
     pub(crate) watch: Watch,
     /// What most connections have no need of; they pay a pointer for it.
@@ -73,12 +74,16 @@ pub(crate) struct Lost {
     pub(crate) replaced: u64,
 }
 
+// Of what an idle connection costs, most is this.
+const _: () = assert!(size_of::<Connection>() <= 128);
+
 impl Connection {
-    pub(crate) fn new(peer: SocketAddr, role: Role) -> Self {
+    pub(crate) fn new(peer: Address, role: Role) -> Self {
         Self {
             facts: Facts::new(role),
             interest: Interest::NONE,
             role,
+            held: 0,
             socket: Socket::NONE,
             outbound: Outbound::default(),
             inbound: Inbound::default(),

@@ -204,7 +204,7 @@ mod tests {
 
     fn connection(rules: &Rules, now: Tick) -> Connection {
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-        let mut connection = Connection::new(peer, Role::Accepted);
+        let mut connection = Connection::new(peer.into(), Role::Accepted);
         connection.begin_watch(rules, now);
         connection
     }

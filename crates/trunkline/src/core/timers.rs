@@ -19,6 +19,10 @@ pub(crate) enum Due {
     /// Its queue has been above the high watermark for as long as it may be.
     TooSlow(u32),
     RetryAccept,
+    /// A listener may take the next client, as its rate says.
+    Pace(u32),
+    DrainLag,
+    Evict(u32),
     /// The next tick begins.
     Tick,
     /// More deadlines have passed than one turn sees to.
@@ -40,6 +44,21 @@ impl<C> Core<C> {
             self.asked = true;
         }
         self.timers.insert(deadline, due)
+    }
+
+    pub(crate) fn cancel_timer(&mut self, timer: TimerId) -> Option<Due> {
+        self.timers.cancel(timer)
+    }
+
+    /// When the first timer is due, or an earlier time, if that one was cancelled.
+    pub(crate) fn first_timer(&self) -> Option<Instant> {
+        self.timers.next_deadline()
+    }
+
+    /// A timer that is due in this turn.
+    pub(crate) fn next_due(&mut self) -> Option<(TimerId, Due)> {
+        let (timer, _, due) = self.timers.expire(self.clock.take())?;
+        Some((timer, due))
     }
 
     /// Sets a timer that dies with the connection. `None` when that is gone already.

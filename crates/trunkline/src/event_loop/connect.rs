@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use trunkline_selectors::{Interest, Key, Slab};
 
-use super::accept::FIRST_LISTENER;
+use super::accept::{FIRST_LISTENER, UNIX_FACTS};
 use super::panics::guarded;
 use super::{Ending, EventLoop};
 use crate::connection::{Facts, Phase};
-use crate::core::{Due, Stopping, ToConnect};
+use crate::core::{Destination, Due, Stopping, ToConnect};
 use crate::handler::{Callback, Cause, Handler};
 use crate::io::ConnectionId;
-use crate::net::{Error, Operation};
+use crate::net::{Address, Error, Operation, UnixAddress};
 use crate::network::{Event, Network, Socket, Token};
 use crate::timer::TimerId;
 use crate::trace;
@@ -32,10 +32,15 @@ const ATTEMPTS_MAX: u64 = 1 << 24;
 /// RFC 8305, section 5: never less than this between two attempts.
 const ATTEMPT_DELAY_MIN: Duration = Duration::from_millis(10);
 
+/// Nobody tells us when a backlog in the Unix domain has room again: look again after this.
+const UNIX_RETRY: Duration = Duration::from_millis(10);
+
 /// All connections that are tried at several addresses, and their attempts.
 #[derive(Default)]
 pub(super) struct Races {
-    races: HashMap<ConnectionId, Race>,
+    running: HashMap<ConnectionId, Race>,
+    /// Those for which there was no room in the server's backlog yet.
+    unix: HashMap<ConnectionId, UnixAddress>,
     attempts: Slab<Attempt>,
 }
 
@@ -63,18 +68,50 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         self.core.asked = self.core.close_listeners
             || !self.core.touched.is_empty()
             || matches!(self.core.stopping, Stopping::Asked | Stopping::Killed);
-        for ToConnect { id, addresses } in std::mem::take(&mut self.core.to_connect) {
+        for ToConnect { id, to } in std::mem::take(&mut self.core.to_connect) {
             if !self.core.connections.contains(id.0) {
                 continue;
             }
-            match addresses[..] {
-                [address] => self.connect_to(id, address),
-                _ => self.begin_race(id, addresses),
+            match to {
+                Destination::Unix(name) => self.connect_to_unix(id, name),
+                Destination::Ip(addresses) => match addresses[..] {
+                    [address] => self.connect_to_ip(id, address),
+                    _ => self.begin_race(id, addresses),
+                },
             }
         }
     }
 
-    fn connect_to(&mut self, id: ConnectionId, address: SocketAddr) {
+    /// In the Unix domain a connection is made at once, or not at all while the server's backlog is full: then it is
+    /// tried again until the deadline.
+    fn connect_to_unix(&mut self, id: ConnectionId, name: UnixAddress) {
+        self.start_connect_timeout(id);
+        self.races.unix.insert(id, name);
+        self.try_unix(id);
+    }
+
+    fn try_unix(&mut self, id: ConnectionId) {
+        let Some(name) = self.races.unix.get(&id) else {
+            return;
+        };
+        match self.network.connect_unix(name, Token(id.0.to_bits())) {
+            Ok(socket) => {
+                self.races.unix.remove(&id);
+                self.keep(id, socket, Interest::WRITE);
+                if let Some(connection) = self.core.connections.get_mut(id.0) {
+                    connection.facts.set(UNIX_FACTS);
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let deadline = self.core.deadline(UNIX_RETRY);
+                let due = Due::NextAttempt(id.0.index());
+                self.core.set_own_timer(id, deadline, due);
+            }
+            Err(error) => self.connect_failed(id, Operation::Connect, error),
+        }
+    }
+
+    fn connect_to_ip(&mut self, id: ConnectionId, address: SocketAddr) {
         match self.network.connect(address, Token(id.0.to_bits())) {
             Ok(socket) => {
                 self.keep(id, socket, Interest::WRITE);
@@ -113,9 +150,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         connection
             .facts
             .set(Facts::ESTABLISHED.with(Facts::WRITABLE));
-        // The deadline for connecting is the only timer it can have so far.
+        // All timers it can have so far are about connecting.
         for timer in connection.timers.take() {
-            self.core.timers.cancel(timer);
+            self.core.cancel_timer(timer);
         }
         self.core.stats.connected += 1;
         self.opened(id);
@@ -128,18 +165,19 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             failures: Vec::new(),
             next: None,
         };
-        self.races.races.insert(id, race);
+        self.races.running.insert(id, race);
         self.start_connect_timeout(id);
         self.next_attempt(id);
     }
 
     /// Tries the next address: at the beginning, when an attempt has failed, or when its time has come.
     pub(super) fn next_attempt(&mut self, id: ConnectionId) {
-        let Some(race) = self.races.races.get_mut(&id) else {
+        let Some(race) = self.races.running.get_mut(&id) else {
+            self.try_unix(id);
             return;
         };
         if let Some(timer) = race.next.take() {
-            self.core.timers.cancel(timer);
+            self.core.cancel_timer(timer);
         }
         while let Some(address) = race.left.pop_front() {
             let index = self.races.attempts.vacant_key().index();
@@ -187,7 +225,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         match self.network.connected(socket) {
             Ok(false) => {}
             Ok(true) => {
-                if let Some(race) = self.races.races.get_mut(&id) {
+                if let Some(race) = self.races.running.get_mut(&id) {
                     race.running.retain(|&other| other != key);
                 }
                 self.races.attempts.remove(key);
@@ -195,7 +233,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                 self.network.rename(socket, Token(id.0.to_bits()));
                 self.keep(id, socket, Interest::WRITE);
                 if let Some(connection) = self.core.connections.get_mut(id.0) {
-                    connection.peer = address;
+                    connection.peer = address.into();
                     // With edge triggers the peer's first bytes may be told of in this very event.
                     connection.facts.report(event.readiness);
                 }
@@ -204,7 +242,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             Err(error) => {
                 self.network.close(socket);
                 self.races.attempts.remove(key);
-                if let Some(race) = self.races.races.get_mut(&id) {
+                if let Some(race) = self.races.running.get_mut(&id) {
                     race.running.retain(|&other| other != key);
                     race.failures.push(attempt_failed(address, error));
                 }
@@ -215,11 +253,12 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     /// Gives up all attempts that are still under way for a connection, if it is tried at several addresses.
     fn end_race(&mut self, id: ConnectionId) {
-        let Some(race) = self.races.races.remove(&id) else {
+        self.races.unix.remove(&id);
+        let Some(race) = self.races.running.remove(&id) else {
             return;
         };
         if let Some(timer) = race.next {
-            self.core.timers.cancel(timer);
+            self.core.cancel_timer(timer);
         }
         for key in race.running {
             if let Some(attempt) = self.races.attempts.remove(key) {
@@ -232,7 +271,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     /// The deadline for connecting has passed.
     pub(super) fn connect_timed_out(&mut self, id: ConnectionId) {
-        let Some(race) = self.races.races.get_mut(&id) else {
+        let Some(race) = self.races.running.get_mut(&id) else {
             self.connect_failed(id, Operation::Connect, ErrorKind::TimedOut.into());
             return;
         };
@@ -258,7 +297,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         self.done(id, Cause::Failed(error), Ending::Reset);
     }
 
-    pub(super) fn tell_connect_failed(&mut self, id: ConnectionId, peer: SocketAddr, cause: Cause) {
+    pub(super) fn tell_connect_failed(&mut self, id: ConnectionId, peer: &Address, cause: Cause) {
         self.end_race(id);
         self.core.stats.connect_failed += 1;
         let error = if let Cause::Failed(error) = cause {

@@ -7,18 +7,21 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::connection::{Facts, Phase};
+use crate::connection::{Facts, Phase, Role};
 use crate::core::meters::Way;
-use crate::core::{Core, Due};
+use crate::core::{Core, Due, Stopping};
 use crate::handler::{Callback, Cause, Closed, Handler};
 use crate::io::ConnectionId;
-use crate::net::{Error, Operation};
+use crate::limits::Gate;
+use crate::net::{Address, Error, Operation};
 use crate::network::kernel::Kernel;
+use crate::network::simulated::Random;
 use crate::network::{Event, Network, Token};
 use crate::options::Options;
-use crate::remote::Remote;
+use crate::remote::{OwnRemote, Remote};
 use crate::stats::{Stats, TURNS_PER_SAMPLE};
 use crate::timer::TimerId;
 use crate::trace;
@@ -34,6 +37,7 @@ mod stop;
 mod usual;
 
 use accept::{Accepting, Listener};
+pub(crate) use accept::{Feed, Handed};
 use connect::Races;
 use panics::{caught, guarded};
 
@@ -59,6 +63,13 @@ pub struct EventLoop<H: Handler, N: Network = Kernel> {
     /// Set while descriptors have run out.
     retry_accept: Option<TimerId>,
     addresses: Vec<SocketAddr>,
+    bound: Vec<Address>,
+    /// Counts who is in, where limits ask for it.
+    gate: Option<Arc<Gate>>,
+    /// Takes what is accepted, if it is not for this loop.
+    feed: Option<Feed>,
+    /// For what is left to chance.
+    random: Random,
     /// Connections of ours that are tried at several addresses.
     races: Races,
     /// Events of tokens below this are connections' that may go the usual way.
@@ -73,19 +84,34 @@ pub struct EventLoop<H: Handler, N: Network = Kernel> {
     buffer: Box<[u8]>,
     /// When this turn began, if it is one that is timed.
     sample: Option<Instant>,
-    remote: Remote<H::Message>,
+    remote: OwnRemote<H::Message>,
 }
 
 impl<H: Handler, N: Network> EventLoop<H, N> {
     /// A loop over `network`, with no listener yet.
-    pub fn over(network: N, handler: H, mut options: Options) -> Self {
+    pub fn over(network: N, handler: H, options: Options) -> Self {
+        let remote = Remote::new(network.waker());
+        Self::with_remote(network, handler, options, remote)
+    }
+
+    /// As `over`, for a loop whose remote was there before it.
+    pub(crate) fn with_remote(
+        network: N,
+        handler: H,
+        mut options: Options,
+        remote: Remote<H::Message>,
+    ) -> Self {
         // With a budget of nothing nothing would ever be done.
         options.frame_budget = options.frame_budget.max(1);
         options.read_budget_bytes = options.read_budget_bytes.max(1);
-        let remote = Remote::new(network.waker());
+        remote.set_messages_max(options.messages_max);
+        let counted = options.limits.per_peer_max.is_some();
+        // Connections in all are counted anyway: the gate is for peers.
+        let gate = counted.then(|| Arc::new(Gate::new(usize::MAX, &options.limits)));
+        let seed = options.seed.unwrap_or_else(|| network.seed());
         let buffer = vec![0; options.read_buffer_bytes.max(1)].into_boxed_slice();
         let core = Core::new(handler.codec(), options, network.reading());
-        Self {
+        let mut made = Self {
             handler,
             network,
             core,
@@ -94,6 +120,10 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             accepting: Accepting::Yes,
             retry_accept: None,
             addresses: Vec::new(),
+            bound: Vec::new(),
+            gate,
+            feed: None,
+            random: Random::new(seed),
             races: Races::default(),
             usual_below: connect::FIRST_ATTEMPT,
             rang: false,
@@ -101,13 +131,28 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             touched: Vec::new(),
             buffer,
             sample: None,
-            remote,
-        }
+            remote: OwnRemote(remote),
+        };
+        let remote = made.remote();
+        guarded(
+            &mut made.handler,
+            &mut made.core,
+            ConnectionId::nobody(),
+            Callback::Started,
+            |handler, io| handler.started(io, &remote),
+        );
+        made
     }
 
     /// Begins to connect to `address`, as [`Io::connect`](crate::Io::connect) does from inside a callback.
     pub fn connect(&mut self, address: SocketAddr) -> ConnectionId {
         self.core.start_connect(&[address])
+    }
+
+    /// Begins to connect to an address that may be in the Unix domain, as [`Io::connect_to`](crate::Io::connect_to) does
+    /// from inside a callback.
+    pub fn connect_to(&mut self, address: &Address) -> ConnectionId {
+        self.core.start_connect_to(address)
     }
 
     /// Begins to connect to whichever of `addresses` answers first, as [`Io::connect_any`](crate::Io::connect_any) does from inside a
@@ -116,14 +161,28 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         self.core.start_connect(addresses)
     }
 
-    /// Where the listeners are bound, in the order they were asked for: with port 0, the port found.
+    /// Begins to connect to whichever of `addresses` answers first; of those in the Unix domain, to the first.
+    pub fn connect_first(&mut self, addresses: &[Address]) -> ConnectionId {
+        if let Some(unix) = addresses.iter().find(|address| address.is_unix()) {
+            return self.core.start_connect_to(unix);
+        }
+        let ips: Vec<_> = addresses.iter().filter_map(Address::socket_addr).collect();
+        self.core.start_connect(&ips)
+    }
+
+    /// Where the TCP listeners are bound, in the order they were asked for: with port 0, the port found.
     pub fn local_addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
+    /// Where all listeners are bound, those in the Unix domain among them, in the order they were asked for.
+    pub fn bound_addresses(&self) -> &[Address] {
+        &self.bound
+    }
+
     /// A hold on this loop for other threads.
     pub fn remote(&self) -> Remote<H::Message> {
-        self.remote.clone()
+        self.remote.0.clone()
     }
 
     /// The handler.
@@ -259,7 +318,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     #[inline(never)]
     fn set_alarm(&mut self) {
         self.core.alarm_is_late = false;
-        self.core.alarm = self.core.timers.next_deadline();
+        self.core.alarm = self.core.first_timer();
         self.network.set_alarm(self.core.alarm);
     }
 
@@ -307,7 +366,12 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     #[inline(never)]
     fn take_messages(&mut self) {
-        for message in self.remote.take() {
+        self.look_for_a_place();
+        let (handed, messages) = self.remote.0.take();
+        for handed in handed {
+            self.take_over(handed);
+        }
+        for message in messages {
             guarded(
                 &mut self.handler,
                 &mut self.core,
@@ -322,7 +386,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     fn fire_timers(&mut self) {
         self.rang = false;
         // Timers set from here on are due after `now`, so this ends.
-        while let Some((timer, _, due)) = self.core.timers.expire(self.core.clock.take()) {
+        while let Some((timer, due)) = self.core.next_due() {
             match due {
                 Due::User(index) => self.fire_users(timer, index),
                 Due::Linger(index) => {
@@ -338,6 +402,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                 Due::RetryAccept => self.retry_accepting(),
                 Due::Tick => self.tick(),
                 Due::MoreDeadlines => self.expire_deadlines(),
+                Due::Pace(index) => self.accept_again(index as usize),
+                Due::DrainLag => self.begin_drain(),
+                Due::Evict(index) => self.fire(index, Self::evict),
                 Due::Drain => self.core.kill(),
             }
         }
@@ -408,15 +475,21 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             return;
         };
         for timer in connection.timers.take() {
-            self.core.timers.cancel(timer);
+            self.core.cancel_timer(timer);
         }
         if let Some(timer) = connection.watch.timer() {
             self.core.deadlines.cancel(timer);
         }
         let unsent = connection.outbound.clear(&mut self.core.spare) as u64;
+        if let Some(gate) = &self.gate
+            && connection.role == Role::Accepted
+        {
+            gate.leave(&connection.peer);
+            self.remote.0.let_go();
+        }
         let aside = connection.aside.take().unwrap_or_default();
         if let Some(timer) = aside.too_slow {
-            self.core.timers.cancel(timer);
+            self.core.cancel_timer(timer);
         }
         let session = self
             .sessions
@@ -425,7 +498,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let cause = aside.cause.unwrap_or(cause);
         let Some(session) = session else {
             // Its socket was never made.
-            self.tell_connect_failed(id, connection.peer, cause);
+            self.tell_connect_failed(id, &connection.peer, cause);
             return;
         };
         match ending {
@@ -434,8 +507,11 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         }
         self.resume_accepting();
         if !connection.facts.any(Facts::ESTABLISHED) {
-            self.tell_connect_failed(id, connection.peer, cause);
+            self.tell_connect_failed(id, &connection.peer, cause);
             return;
+        }
+        if self.core.stopping >= Stopping::Draining {
+            self.count_drained(connection.facts.phase(), &cause, ending, unsent);
         }
         self.core.stats.close(&cause);
         let unread = connection.inbound.clear() as u64;
@@ -484,7 +560,7 @@ impl<H: Handler, N: Network> std::fmt::Debug for EventLoop<H, N> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("EventLoop")
-            .field("addresses", &self.addresses)
+            .field("addresses", &self.bound)
             .field("stats", &self.core.stats)
             .finish_non_exhaustive()
     }

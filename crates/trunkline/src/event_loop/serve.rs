@@ -166,7 +166,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                 true
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                connection.facts.clear(Facts::READ_TO_THE_END);
+                let unix = connection.facts.any(Facts::UNIX);
+                connection.facts.put(Facts::READ_TO_THE_END, unix);
                 false
             }
             Err(error) => {

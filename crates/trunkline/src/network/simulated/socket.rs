@@ -15,7 +15,7 @@ use super::errors;
 use super::table::{Kind, SimulatedSocket, Table};
 use super::trace::outcome;
 use super::world::{Action, Listener, State, nanoseconds};
-use crate::network::{Event, Interest, Network, Readiness, Socket, Token, Trigger, Wake};
+use crate::network::{Address, Event, Interest, Network, Readiness, Socket, Token, Trigger, Wake};
 
 /// A network in memory. Made by [`World::network`](super::World::network); it ends when it is dropped, and
 /// what it still holds open then is closed, as the kernel does for a process.
@@ -88,6 +88,10 @@ impl Network for Simulated {
         self.state.borrow().now()
     }
 
+    fn seed(&self) -> u64 {
+        self.state.borrow().config.seed
+    }
+
     fn trigger(&self) -> Trigger {
         self.state.borrow().config.trigger
     }
@@ -125,13 +129,13 @@ impl Network for Simulated {
         )
     }
 
-    fn accept(&mut self, listener: Socket, token: Token) -> io::Result<(Socket, SocketAddr)> {
+    fn accept(&mut self, listener: Socket, token: Token) -> io::Result<(Socket, Address)> {
         let listener = SimulatedSocket::from(listener);
         let value = |accepted: &(SimulatedSocket, SocketAddr)| accepted.0.bits().cast_signed();
         let accepted = self.call("accept", listener.bits(), value, |state, table| {
             state.accept(table, listener, token)
         });
-        accepted.map(|(socket, peer)| (socket.into(), peer))
+        accepted.map(|(socket, peer)| (socket.into(), peer.into()))
     }
 
     fn connect(&mut self, address: SocketAddr, token: Token) -> io::Result<Socket> {
