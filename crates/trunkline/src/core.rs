@@ -59,7 +59,8 @@ pub(crate) enum Destination {
 pub(crate) struct Core<C> {
     pub(crate) codec: C,
     pub(crate) connections: Slab<Connection>,
-    pub(crate) timers: Timers<Due>,
+    /// Private, for whoever sets one must see to the alarm: `set_timer`.
+    timers: Timers<Due>,
     /// What the handler calls its timers, by index of the timer.
     pub(crate) timer_tokens: Vec<u64>,
     /// What the network's alarm is set to.

@@ -285,7 +285,7 @@ impl<H: Handler> Io<'_, H> {
 
     /// Cancels a timer. `false` when it has fired or was cancelled before.
     pub fn cancel(&mut self, timer: TimerId) -> bool {
-        let Some(Due::User(index)) = self.core.timers.cancel(timer) else {
+        let Some(Due::User(index)) = self.core.cancel_timer(timer) else {
             return false;
         };
         self.core.own_timer_ended(index);

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use common::{Client, PATIENCE, mechanisms, serve, until};
 use trunkline::network::simulated::{Config, World};
-use trunkline::{Cause, Closed, EventLoop, Flow, Frame, Handler, Io, Lines, Options, Remote, Role};
+use trunkline::{
+    Cause, Closed, Deadlines, EventLoop, Flow, Frame, Handler, Io, Lines, Options, Remote, Role,
+};
 
 /// Scenario 34: under load, every request that was taken is answered, on every mechanism.
 #[test]
@@ -259,12 +261,9 @@ fn the_busy_ones_are_evicted_each_at_a_time_of_its_own() {
     let drain = Duration::from_secs(100);
     let options = |seed| Options {
         drain,
+        // Half a line for so long would be a reason of its own.
+        deadlines: Deadlines::off(),
         seed: Some(seed),
-        // They must not end before for taking so long over their line.
-        deadlines: trunkline::Deadlines {
-            frame: None,
-            ..Default::default()
-        },
         ..Options::default()
     };
     // Half a line: they are busy for ever.

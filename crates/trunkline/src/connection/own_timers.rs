@@ -40,7 +40,7 @@ impl OwnTimers {
     }
 
     /// All of them, and perhaps some that have ended; none are left.
-    pub(crate) fn take(&mut self) -> impl Iterator<Item = TimerId> {
+    pub(crate) fn take(&mut self) -> impl Iterator<Item = TimerId> + use<> {
         self.0.take().into_iter().flat_map(|list| list.timers)
     }
 }

@@ -6,6 +6,8 @@ use super::Core;
 use crate::io::ConnectionId;
 use crate::mutant::{Mutant, planted};
 use crate::timer::TimerId;
+#[cfg(test)]
+use crate::timer::Timers;
 
 /// What a timer is for. Those of connections die with them, so that the index is name enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +51,32 @@ impl<C> Core<C> {
             self.asked = true;
         }
         self.timers.insert(deadline, due)
+    }
+
+    /// Cancels a timer. `None` when it has fired or was cancelled before.
+    pub(crate) fn cancel_timer(&mut self, timer: TimerId) -> Option<Due> {
+        self.timers.cancel(timer)
+    }
+
+    /// When the first timer is due, or an earlier time, if that one was cancelled.
+    pub(crate) fn first_timer(&self) -> Option<Instant> {
+        self.timers.next_deadline()
+    }
+
+    /// A timer that is due in this turn.
+    pub(crate) fn next_due(&mut self) -> Option<(TimerId, Due)> {
+        let mut now = self.clock.take();
+        if planted(Mutant::InterruptTakenForTimeout) && self.stats.turns.is_multiple_of(4) {
+            now = self.timers.next_deadline()?.max(now);
+        }
+        let (timer, _, due) = self.timers.expire(now)?;
+        Some((timer, due))
+    }
+
+    /// All timers, for the simulation to look at.
+    #[cfg(test)]
+    pub(crate) fn timers(&self) -> &Timers<Due> {
+        &self.timers
     }
 
     /// Sets a timer that dies with the connection. `None` when that is gone already.

@@ -433,7 +433,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             self.accepting = Accepting::Yes;
             trace::accepting_resumed(self.core.connections.len());
             if let Some(timer) = self.retry_accept.take() {
-                self.core.timers.cancel(timer);
+                self.core.cancel_timer(timer);
             }
             self.watch_listeners(Interest::READ);
         }

@@ -153,7 +153,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             .set(Facts::ESTABLISHED.with(Facts::WRITABLE));
         // All timers it can have so far are about connecting.
         for timer in connection.timers.take() {
-            self.core.timers.cancel(timer);
+            self.core.cancel_timer(timer);
         }
         self.core.stats.connected += 1;
         let above_high = |connection: &Connection| connection.facts.any(Facts::ABOVE_HIGH);
@@ -182,7 +182,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             return;
         };
         if let Some(timer) = race.next.take() {
-            self.core.timers.cancel(timer);
+            self.core.cancel_timer(timer);
         }
         while let Some(address) = race.left.pop_front() {
             let index = self.races.attempts.vacant_key().index();
@@ -269,7 +269,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             return;
         };
         if let Some(timer) = race.next {
-            self.core.timers.cancel(timer);
+            self.core.cancel_timer(timer);
         }
         for key in race.running {
             if let Some(attempt) = self.races.attempts.remove(key)

@@ -329,7 +329,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     #[inline(never)]
     fn set_alarm(&mut self) {
         self.core.alarm_is_late = false;
-        self.core.alarm = self.core.timers.next_deadline();
+        self.core.alarm = self.core.first_timer();
         self.network.set_alarm(self.core.alarm);
     }
 
@@ -400,7 +400,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     fn fire_timers(&mut self) {
         self.rang = false;
         // Timers set from here on are due after `now`, so this ends.
-        while let Some((timer, due)) = self.next_due() {
+        while let Some((timer, due)) = self.core.next_due() {
             match due {
                 Due::User(index) => self.fire_users(timer, index),
                 Due::Linger(index) => {
@@ -459,15 +459,6 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         );
     }
 
-    fn next_due(&mut self) -> Option<(TimerId, Due)> {
-        let mut now = self.core.clock.take();
-        if planted(Mutant::InterruptTakenForTimeout) && self.core.stats.turns.is_multiple_of(4) {
-            now = self.core.timers.next_deadline()?.max(now);
-        }
-        let (timer, _, due) = self.core.timers.expire(now)?;
-        Some((timer, due))
-    }
-
     /// Looks after every connection that callbacks have touched, their own turns apart.
     #[inline(never)]
     fn settle_touched(&mut self) {
@@ -499,7 +490,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         };
         for timer in connection.timers.take() {
             if !planted(Mutant::TimersOutliveConnection) {
-                self.core.timers.cancel(timer);
+                self.core.cancel_timer(timer);
             }
         }
         if let Some(timer) = connection.watch.timer() {
@@ -514,7 +505,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         }
         let aside = connection.aside.take().unwrap_or_default();
         if let Some(timer) = aside.too_slow {
-            self.core.timers.cancel(timer);
+            self.core.cancel_timer(timer);
         }
         let session = self
             .sessions

@@ -71,7 +71,7 @@ impl Invariants {
             let id = ConnectionId(key);
             timers += connection
                 .timers
-                .count_waiting(|timer| core.timers.is_waiting(timer));
+                .count_waiting(|timer| core.timers().is_waiting(timer));
             if let Some(wrong) = self.is_beyond_limits(connection) {
                 return Some(format!("{id:?}: {wrong}"));
             }
@@ -138,10 +138,10 @@ impl Invariants {
         }
         // The retry of accepting, a listener's pace, the next tick and a drain have timers of their own, and so has the
         // patience with a slow reader.
-        if core.timers.len() > timers + 5 + core.connections.len() {
+        if core.timers().len() > timers + 5 + core.connections.len() {
             return Some(format!(
                 "{} timers wait, connections have {timers}",
-                core.timers.len()
+                core.timers().len()
             ));
         }
         self.check_accepting(server)
