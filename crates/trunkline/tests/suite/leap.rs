@@ -14,7 +14,7 @@ const OFTEN: Duration = Duration::from_secs(1);
 
 /// An hour passes at once. Who was active before it and is again afterwards is not closed, timers that came due come once
 /// each, and who really is idle then is closed in its own time.
-fn s44_nobody_is_closed_for_an_hour_in_which_nothing_ran(trigger: Trigger) {
+fn nobody_is_closed_for_an_hour_in_which_nothing_ran(trigger: Trigger) {
     let world = World::new(Config {
         trigger,
         ..Config::calm(44)
@@ -72,10 +72,10 @@ fn s44_nobody_is_closed_for_an_hour_in_which_nothing_ran(trigger: Trigger) {
 
 #[test]
 fn s44_nobody_is_closed_for_an_hour_in_which_nothing_ran_level() {
-    s44_nobody_is_closed_for_an_hour_in_which_nothing_ran(Trigger::Level);
+    nobody_is_closed_for_an_hour_in_which_nothing_ran(Trigger::Level);
 }
 
 #[test]
 fn s44_nobody_is_closed_for_an_hour_in_which_nothing_ran_edge() {
-    s44_nobody_is_closed_for_an_hour_in_which_nothing_ran(Trigger::Edge);
+    nobody_is_closed_for_an_hour_in_which_nothing_ran(Trigger::Edge);
 }
