@@ -85,8 +85,8 @@ pub(crate) struct Core<C> {
     pub(crate) to_connect: Vec<ToConnect>,
     pub(crate) close_listeners: bool,
     pub(crate) stopping: Stopping,
-    /// Something was asked of the loop as a whole: to connect, to close listeners, to stop, to come back soon to those
-    /// that are touched.
+    /// There is more to do than to wait for events and to serve them: to connect, to close listeners, to stop, to look after
+    /// those that are touched or in line, to fire timers, or to see whether the loop has ended.
     pub(crate) asked: bool,
     /// The clock, as it stood when it was first asked for in this turn.
     pub(crate) clock: Reading,
@@ -116,7 +116,8 @@ impl<C> Core<C> {
             to_connect: Vec::new(),
             close_listeners: false,
             stopping: Stopping::No,
-            asked: false,
+            // Perhaps there is nothing to begin with, and the loop has ended.
+            asked: true,
             clock,
             options,
             stats: Stats::default(),
@@ -160,6 +161,7 @@ impl<C> Core<C> {
         {
             connection.facts.set(Facts::TOUCHED);
             self.touched.push(id);
+            self.asked = true;
         }
     }
 

@@ -183,6 +183,7 @@ impl<C> Core<C> {
         if !connection.facts.any(Facts::TOUCHED) {
             connection.facts.set(Facts::TOUCHED);
             self.touched.push(id);
+            self.asked = true;
         }
         if connection.facts.any(Facts::ABOVE_HIGH) {
             Sent::AboveHigh

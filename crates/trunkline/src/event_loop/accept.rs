@@ -461,6 +461,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         }
         // What fails here is done with the next wait.
         let _ = self.network.apply();
+        // They may have been all that the loop was for.
+        self.core.asked = true;
     }
 
     pub(super) fn listener_count(&self) -> usize {

@@ -79,6 +79,8 @@ pub struct EventLoop<H: Handler, N: Network = Kernel> {
     rang: bool,
     /// Connections with more to do than the last turn's budget allowed.
     again: VecDeque<ConnectionId>,
+    /// How many of them have waited since the last turn.
+    carried: usize,
     /// An empty list to swap with the core's, so that looking after the touched allocates nothing.
     touched: Vec<ConnectionId>,
     /// The one read buffer.
@@ -133,6 +135,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             usual_below: connect::FIRST_ATTEMPT,
             rang: false,
             again: VecDeque::new(),
+            carried: 0,
             touched: Vec::new(),
             buffer,
             sample: None,
@@ -253,50 +256,69 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     #[inline(always)]
     fn bare_turn(&mut self, wait_max: Option<Duration>) -> Result<bool, Error> {
-        let mut wait_max = wait_max;
-        if self.core.asked {
-            self.make_connections();
-            if self.core.asked {
-                wait_max = Some(Duration::ZERO);
-            }
-            if self.core.alarm_is_late {
-                self.set_alarm();
-            }
-        }
-        if self.has_ended() {
-            self.end();
-            return Ok(false);
-        }
-        if !self.again.is_empty() {
-            wait_max = Some(Duration::ZERO);
-        }
-        let woken = self
-            .network
-            .wait(wait_max)
-            .map_err(|error| Error::new(Operation::Wait, None, error))?;
+        let woken = if self.core.asked {
+            let Some(woken) = self.wait_unusually(wait_max)? else {
+                return Ok(false);
+            };
+            woken
+        } else {
+            self.wait(wait_max)?
+        };
         self.network.renew(&mut self.core.clock);
         self.core.stats.turns += 1;
         if self.core.stats.turns.is_multiple_of(TURNS_PER_SAMPLE) {
             self.begin_sample();
         }
-        let carried = self.again.len();
-        self.work(carried, woken);
+        self.work(woken);
         Ok(true)
+    }
+
+    #[inline(always)]
+    fn wait(&mut self, wait_max: Option<Duration>) -> Result<bool, Error> {
+        self.network
+            .wait(wait_max)
+            .map_err(|error| Error::new(Operation::Wait, None, error))
+    }
+
+    /// Does what was asked before it waits, and does not wait long if there is more. `None` when the loop has ended.
+    #[inline(never)]
+    fn wait_unusually(&mut self, wait_max: Option<Duration>) -> Result<Option<bool>, Error> {
+        self.make_connections();
+        if self.core.alarm_is_late {
+            self.set_alarm();
+        }
+        if self.has_ended() {
+            self.core.asked = true;
+            self.end();
+            return Ok(None);
+        }
+        self.carried = self.again.len();
+        self.core.asked |= self.carried > 0;
+        let at_once = self.core.asked.then_some(Duration::ZERO);
+        self.wait(at_once.or(wait_max)).map(Some)
     }
 
     /// What a turn does after the wait: with the connections carried over from the last one, and after a wake with the
     /// messages of others.
     #[inline(always)]
-    fn work(&mut self, carried: usize, woken: bool) {
+    fn work(&mut self, woken: bool) {
         while let Some(event) = self.network.next_event() {
             self.dispatch(event);
         }
+        if woken || self.core.asked {
+            self.after_events(woken);
+        }
+    }
+
+    /// The rest of a turn, in which something was asked.
+    #[inline(never)]
+    fn after_events(&mut self, woken: bool) {
+        let carried = std::mem::take(&mut self.carried);
         if carried > 0 {
             self.serve_again(carried);
         }
         if woken {
             self.take_messages();
-            self.core.asked = true;
         }
         if self.rang {
             self.fire_timers();
@@ -304,9 +326,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         if !self.core.touched.is_empty() {
             self.settle_touched();
         }
-        if self.core.asked {
-            self.follow_wishes();
-        }
+        self.follow_wishes();
     }
 
     /// This turn is timed. The end of the turn sees to it because something is asked of it.
@@ -348,6 +368,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     fn dispatch_unusual(&mut self, event: Event) {
         if event.token == Token::ALARM {
             self.rang = true;
+            self.core.asked = true;
         } else if let Some(index) = event.token.0.checked_sub(accept::FIRST_LISTENER) {
             self.accept_from(index as usize);
         } else if event.token.0 >= connect::FIRST_ATTEMPT {
@@ -488,6 +509,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let Some(mut connection) = self.core.connections.remove(id.0) else {
             return;
         };
+        // Perhaps the last one: whether the loop has ended is looked at when something was asked.
+        self.core.asked = true;
         for timer in connection.timers.take() {
             if !planted(Mutant::TimersOutliveConnection) {
                 self.core.cancel_timer(timer);

@@ -123,6 +123,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     fn go_on(&mut self) {
         // It is not known any more whether there was a wake: it costs little to look.
-        self.work(self.again.len(), true);
+        self.carried = self.again.len();
+        self.work(true);
     }
 }

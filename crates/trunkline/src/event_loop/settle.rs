@@ -182,6 +182,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         if more && !facts.any(Facts::QUEUED) && !planted(Mutant::BudgetNotRequeued) {
             connection.facts.set(Facts::QUEUED);
             self.again.push_back(id);
+            self.core.asked = true;
         }
         if self.network.trigger() == Trigger::Edge {
             connection.facts.clear(Facts::WATCHED_UNUSUALLY);

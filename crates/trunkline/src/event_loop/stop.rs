@@ -44,6 +44,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         }
         self.core.asked = !self.core.to_connect.is_empty()
             || !self.core.touched.is_empty()
+            || !self.again.is_empty()
             || self.core.alarm_is_late;
         if self.core.close_listeners {
             self.core.close_listeners = false;
@@ -54,6 +55,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             Stopping::Asked => self.begin_to_stop(),
             Stopping::Killed => self.kill_all(),
         }
+        self.core.asked |= self.has_ended();
     }
 
     /// Not ready any more. Whoever sends clients here needs a while to notice: until then they are served as before.
