@@ -191,6 +191,10 @@ impl<C> Core<C> {
     }
 
     fn begin_to_connect(&mut self, peer: Address, to: Destination) -> ConnectionId {
+        // A handler that connects anew whenever a connection fails would keep a killed loop for ever.
+        if self.stopping == Stopping::Killed {
+            return ConnectionId::nobody();
+        }
         let id = self.insert(peer, Role::Connected);
         self.to_connect.push(ToConnect { id, to });
         self.asked = true;

@@ -312,6 +312,8 @@ impl<H: Handler> Io<'_, H> {
 
     /// Begins to connect to `address`. [`Handler::open`] is called when it is made, or
     /// [`Handler::connect_failed`]; messages may be queued on the id at once.
+    ///
+    /// Once the loop is being killed nothing is connected any more: the id names nothing, and nobody is called.
     pub fn connect(&mut self, address: SocketAddr) -> ConnectionId {
         self.core.start_connect(&[address])
     }

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use trunkline::network::kernel::Kernel;
-use trunkline::{Chunks, EventLoop, Flow, Handler, Io, Mechanism, Options};
+use trunkline::{Chunks, ConnectionId, Error, EventLoop, Flow, Handler, Io, Mechanism, Options};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -66,4 +66,48 @@ fn a_loop_that_has_ended_lets_go_while_it_is_kept() {
         TcpListener::bind(address).unwrap_or_else(|error| panic!("{mechanism}: {error}"));
         drop(server);
     }
+}
+
+/// Never gives up: connects anew whenever it is told that it failed.
+struct Persistent {
+    address: SocketAddr,
+}
+
+impl Handler for Persistent {
+    type Codec = Chunks;
+    type State = ();
+    type Message = ();
+
+    fn codec(&self) -> Chunks {
+        Chunks
+    }
+
+    fn open(&mut self, _io: &mut Io<'_, Self>) -> Option<()> {
+        Some(())
+    }
+
+    fn frame(&mut self, (): &mut (), _io: &mut Io<'_, Self>, _frame: &[u8]) -> Flow {
+        Flow::Continue
+    }
+
+    fn connect_failed(&mut self, io: &mut Io<'_, Self>, _: ConnectionId, _: Error) {
+        io.connect(self.address);
+    }
+}
+
+#[test]
+fn a_killed_loop_ends_though_its_handler_connects_anew() {
+    // A port where nobody listens.
+    let vacant = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = vacant.local_addr().expect("it is bound");
+    drop(vacant);
+    let network = Kernel::new().expect("a mechanism");
+    let mut client = EventLoop::over(network, Persistent { address }, Options::default());
+    client.connect(address);
+    for _ in 0..5 {
+        assert!(client.turn(Some(PATIENCE)).expect("a turn"));
+    }
+    client.remote().kill();
+    let turns = (0..100).take_while(|_| client.turn(Some(PATIENCE)).expect("a turn"));
+    assert!(turns.count() < 5);
 }

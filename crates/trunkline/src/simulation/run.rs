@@ -124,8 +124,7 @@ impl<H: Watching> Run<H> {
             End::Kill(turns) => {
                 self.turns(turns);
                 self.server.remote().kill();
-                // A handler that connects anew whenever it is told of a failure gets as many turns as it has connections.
-                self.turns(20);
+                self.turns(3);
                 self.check_end();
             }
         }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{CLOSE, NOTHING, Note, RESUME, Timer, Wild};
+use crate::core::Stopping;
 use crate::{ConnectionId, Flow, Io, Sent};
 
 pub(super) const ECHO: SocketAddr = address(1);
@@ -193,6 +194,12 @@ impl Wild {
             1 => io.connect_any(&[NOBODY, NOBODY_ELSE, ECHO]),
             _ => io.connect(ECHO),
         };
+        if io.core.stopping == Stopping::Killed {
+            if io.connection_stats(id).is_some() {
+                self.wrong(format!("{id:?} is connected while the loop is killed"));
+            }
+            return;
+        }
         if self.seen.contains(&id)
             || self
                 .connecting
