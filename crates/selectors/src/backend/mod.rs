@@ -262,7 +262,6 @@ impl Backend {
     pub(crate) fn next(&mut self) -> Option<(Key, Flags)> {
         match self {
             Backend::Epoll(epoll) => epoll.next(),
-            Backend::IoUring(io_uring) => io_uring.next(),
             _ => self.next_otherwise(),
         }
     }

@@ -156,18 +156,14 @@ impl IoUring {
         if self.watched.has_news() {
             told = self.watched.tell(&mut self.ring);
         }
-        let keeps = !self.kept.is_empty();
-        if keeps {
-            self.take_kept();
-        }
-        let at_once = keeps || timeout.is_some_and(|timeout| timeout.is_zero());
-        let entered = match told {
-            Ok(()) if !at_once => self.ring.wait(timeout),
-            Ok(()) => self.ring.look(),
-            error => error.and(self.ring.look()),
+        // The usual wait: nothing special before it, and no end to it.
+        let entered = if told.is_ok() && self.kept.is_empty() && timeout.is_none() {
+            self.ring.wait()
+        } else {
+            self.enter_with_care(timeout, told)
         };
         self.take_answers();
-        if keeps || self.ring.may_have_more() {
+        if self.ring.may_have_more() {
             self.take_more();
         }
         if self.doubtful {
@@ -190,6 +186,27 @@ impl IoUring {
         Some(entry)
     }
 
+    #[inline(never)]
+    fn enter_with_care(
+        &mut self,
+        timeout: Option<Duration>,
+        told: Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        let keeps = !self.kept.is_empty();
+        if keeps {
+            self.take_kept();
+        }
+        if !keeps && told.is_ok() && timeout.is_none_or(|timeout| !timeout.is_zero()) {
+            return self.ring.wait_for(timeout);
+        }
+        let looked = self.ring.look();
+        if keeps {
+            // There may be answers about the same sources.
+            self.take_more();
+        }
+        told.and(looked)
+    }
+
     /// A call has failed. What was found all the same comes first; the error then comes again.
     #[cold]
     fn wait_all_the_same(&mut self, timeout: Option<Duration>, error: Errno) -> io::Result<usize> {
@@ -204,7 +221,7 @@ impl IoUring {
     }
 
     /// Takes answers into the batch, as many as it holds.
-    #[inline]
+    #[inline(always)]
     fn take_answers(&mut self) {
         let IoUring {
             ring,
@@ -213,19 +230,22 @@ impl IoUring {
             doubtful,
             ..
         } = self;
-        ring.take(|answer| {
-            if let Some((key, flags)) = watched.found(answer) {
+        let mut answers = ring.answers();
+        while batch.len() < BATCH
+            && let Some(answer) = answers.next()
+        {
+            if let Some((key, flags)) = watched.found(&answer) {
                 *doubtful |= flags.may_say_too_much();
                 batch.push((key, flags));
             }
-            batch.len() < BATCH
-        });
+        }
     }
 
     /// Fills the batch up with what the kernel had no time for, and makes one entry of several about the same source:
     /// an edge that came between two looks.
     #[inline(never)]
     fn take_more(&mut self) {
+        self.take_answers();
         while self.batch.len() < BATCH && self.ring.finds_more() {
             self.take_answers();
         }
@@ -264,21 +284,21 @@ impl IoUring {
             kept,
             ..
         } = self;
-        ring.take(|answer| {
+        for answer in ring.answers() {
             let name = answer.user_data();
-            match watched.found(answer) {
+            match watched.found(&answer) {
                 Some((_, flags)) if watched.edge(name).is_some() => kept.push((name, flags)),
                 // The next wait looks afresh.
                 Some((key, _)) => watched.resume(key),
                 None => {}
             }
-            true
-        });
+        }
         // Those that were found first are to be asked about first, or the others would never have their turn.
         self.watched.queue.rotate_left(queued);
     }
 
     /// Puts what was found between the waits into the batch.
+    #[cold]
     fn take_kept(&mut self) {
         for (name, flags) in self.kept.drain(..self.kept.len().min(BATCH)) {
             if let Some(key) = self.watched.edge(name) {
@@ -338,10 +358,9 @@ impl Drop for IoUring {
             let mut left = watched.rows();
             while left > 0 && ring.look().is_ok() {
                 // One that has to be cancelled again is unwanted again.
-                ring.take(|answer| {
-                    watched.found(answer);
-                    true
-                });
+                for answer in ring.answers() {
+                    watched.found(&answer);
+                }
                 left = if ring.may_have_more() { left - 1 } else { 0 };
             }
         }

@@ -174,10 +174,27 @@ impl Ring {
         unsafe { self.queues.submission().push(request) }.map_err(|_| Errno::BUSY)
     }
 
-    /// Hands over the requests and waits for an answer, but not longer than `timeout`. May end earlier with none: who has
-    /// something cancelled does not wait in that call, for a cancellation may have to be repeated.
+    /// Hands over the requests and waits for an answer.
     #[inline]
-    pub(super) fn wait(&mut self, timeout: Option<Duration>) -> Result<(), Errno> {
+    pub(super) fn wait(&mut self) -> Result<(), Errno> {
+        if self.enabled && self.cancelled == 0 {
+            let requests = self.queues.submission().len() as u32;
+            let flags = IoringEnterFlags::GETEVENTS | self.flags;
+            let ring = borrow(self.queues.as_raw_fd());
+            // SAFETY: as many requests are in the queue.
+            unsafe { io_uring_enter(ring, requests, 1, flags) }?;
+            if requests > 0 && self.queues.completion().is_empty() {
+                return Ring::unless_interrupted(None, None);
+            }
+            return Ok(());
+        }
+        self.wait_for(None)
+    }
+
+    /// The same, but not longer than `timeout`. May end earlier with none: who has something cancelled does not wait in
+    /// that call, for a cancellation may have to be repeated.
+    #[inline(never)]
+    pub(super) fn wait_for(&mut self, timeout: Option<Duration>) -> Result<(), Errno> {
         if self.cancelled > 0 {
             return self.look();
         }
@@ -203,7 +220,6 @@ impl Ring {
         self.enter(answers, timeout, IoringEnterFlags::GETEVENTS)
     }
 
-    #[inline]
     fn enter(
         &mut self,
         answers: u32,
@@ -272,13 +288,9 @@ impl Ring {
         !self.queues.completion().is_empty()
     }
 
-    /// Takes answers until there are no more or `take` says that it has enough.
-    #[inline]
-    pub(super) fn take(&mut self, mut take: impl FnMut(&cqueue::Entry) -> bool) {
-        for answer in self.queues.completion() {
-            if !take(&answer) {
-                break;
-            }
-        }
+    /// The answers that have not been taken.
+    #[inline(always)]
+    pub(super) fn answers(&mut self) -> cqueue::CompletionQueue<'_> {
+        self.queues.completion()
     }
 }

@@ -262,7 +262,7 @@ impl Watched {
     }
 
     /// What an answer says, and about whom.
-    #[inline]
+    #[inline(always)]
     pub(super) fn found(&mut self, answer: &cqueue::Entry) -> Option<(Key, Flags)> {
         let name = answer.user_data();
         let slot = name as u32;
@@ -274,23 +274,24 @@ impl Watched {
             return None;
         }
         let flags = row.told(answer.result());
-        if flags.0 != 0 {
-            let key = row.key(slot);
-            match row.request {
-                Request::Edge if cqueue::more(answer.flags()) => return Some((key, flags)),
-                Request::Level => {
-                    row.state = State::Queued;
-                    self.queue.push(slot);
-                    return Some((key, flags));
-                }
-                Request::OneShot => {
-                    row.state = State::Idle;
-                    return Some((key, flags));
-                }
-                _ => {}
+        let usual = match row.request {
+            _ if flags.0 == 0 => false,
+            Request::Edge => cqueue::more(answer.flags()),
+            Request::Level => {
+                row.state = State::Queued;
+                self.queue.push(slot);
+                true
             }
+            Request::OneShot => {
+                row.state = State::Idle;
+                true
+            }
+            _ => false,
+        };
+        if !usual {
+            return self.found_unusual(slot, answer);
         }
-        self.found_unusual(slot, answer)
+        Some((row.key(slot), flags))
     }
 
     /// An answer that is an error, or the last of a request that should have gone on, or not to the question.
