@@ -7,6 +7,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::compare::CompareArguments;
 use crate::failure::Failure;
+use crate::load::LoadArguments;
 use crate::models::{self, ModelArguments};
 use crate::units::{count, size};
 
@@ -26,6 +27,7 @@ pub(crate) enum Command {
     /// Serves one client of `serve --model processes`.
     #[command(hide = true)]
     EchoStandardInput,
+    Load(Box<LoadArguments>),
 }
 
 /// Serve one or many services until Ctrl-C.

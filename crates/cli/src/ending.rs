@@ -16,6 +16,7 @@ pub(crate) fn describe(cause: &Cause) -> String {
         }
         Cause::LingerExpired => "reset because the other side did not close in time".to_owned(),
         Cause::Stopped => "reset because this side stopped".to_owned(),
+        Cause::Panicked(panic) => format!("reset because of a defect in this program: {panic}"),
         other => format!("ended: {other:?}"),
     }
 }

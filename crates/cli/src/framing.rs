@@ -138,8 +138,8 @@ fn length(details: &str) -> Result<LengthPrefix, String> {
     Ok(codec)
 }
 
-/// A mark as it can be typed: `\n`, `\r`, `\t`, `\0`, `\\` and `\x1f` stand for one byte each.
-fn unescaped(text: &str) -> Result<Vec<u8>, String> {
+/// Bytes as they can be typed: `\n`, `\r`, `\t`, `\0`, `\\` and `\x1f` stand for one byte each.
+pub(crate) fn unescaped(text: &str) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let mut rest = text;
     while let Some((plain, escape)) = rest.split_once('\\') {

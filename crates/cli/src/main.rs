@@ -1,7 +1,8 @@
 //! `trunkline`: many connections on one thread, from the command line.
 //!
 //! Standard output is the result and standard error is everything else. Every error is one line that says what and
-//! why, and a second that says what to do next. Exit codes: 0 good, 1 failed, 2 wrong usage.
+//! why, and a second that says what to do next. Exit codes: 0 good, 1 failed, 2 wrong usage, 3 target missed, 4 measurement
+//! invalid.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -17,15 +18,10 @@ mod encoding;
 mod ending;
 mod failure;
 mod framing;
+mod load;
 mod mechanism;
 mod models;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "`load` and `compare` draw with it"
-)]
 mod picture;
-#[allow(dead_code, reason = "`load` and `compare` print with it")]
 mod quantity;
 mod serve;
 mod services;
@@ -44,6 +40,7 @@ fn main() -> ExitCode {
         Command::Connect(arguments) => connect::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
         Command::EchoStandardInput => models::processes::serve_standard_input(),
+        Command::Load(arguments) => load::run(&arguments),
     };
     result.unwrap_or_else(|failure| failure.report())
 }

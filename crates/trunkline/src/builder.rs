@@ -22,6 +22,8 @@ macro_rules! settings {
                 "Outgoing bytes that a connection's queue never exceeds.");
             crate::builder::setting!(overflow: crate::options::Overflow, overflow,
                 "What happens to a message over the hard limit.");
+            crate::builder::setting!(when_panicking: crate::options::WhenPanicking, when_panicking,
+                "What happens when a callback panics.");
             crate::builder::setting!(linger: std::time::Duration, linger,
                 "Between `close` and the end of the connection at the latest.");
             crate::builder::setting!(drain: std::time::Duration, drain,

@@ -65,6 +65,8 @@ pub(crate) struct Core<C> {
     /// The connection that goes the usual way, whose output gathers in `cork`; nobody otherwise.
     pub(crate) serving: ConnectionId,
     pub(crate) cork: Vec<u8>,
+    /// The connection that went the usual way until, in this turn of its, the cork was pulled; nobody otherwise.
+    pub(crate) pulled: ConnectionId,
     /// The cork takes no more than this.
     cork_bytes_max: usize,
     /// Where a message is encoded that is for many, or whose bounds are kept. Empty between calls.
@@ -93,6 +95,7 @@ impl<C> Core<C> {
             spare: Spare::default(),
             serving: ConnectionId::nobody(),
             cork: Vec::new(),
+            pulled: ConnectionId::nobody(),
             cork_bytes_max: options.high_watermark_bytes.min(options.hard_limit_bytes),
             scratch: Vec::new(),
             touched: Vec::new(),
@@ -124,6 +127,7 @@ impl<C> Core<C> {
     #[inline(never)]
     pub(crate) fn pull_cork(&mut self) {
         let id = std::mem::replace(&mut self.serving, ConnectionId::nobody());
+        self.pulled = id;
         if let Some(connection) = self.connections.get_mut(id.0) {
             connection.outbound.adopt(&mut self.spare, &mut self.cork);
             // Its turn is not over: it will be settled at the end of it.

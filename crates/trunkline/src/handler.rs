@@ -4,6 +4,8 @@
 //! (queues and timers). Every callback is lent all three at once, and what it asks of the core is only
 //! queued: no callback ever runs inside another, so there is nothing to lock and nothing to re-enter.
 
+use std::fmt;
+
 use crate::codec::{Codec, FrameError};
 use crate::io::{ConnectionId, Io};
 use crate::net::Error;
@@ -58,6 +60,17 @@ pub trait Handler: Sized {
     /// The loop begins to drain: accepting has stopped. [`Io::id`] names no connection here.
     fn stopping(&mut self, _io: &mut Io<'_, Self>) {}
 
+    /// A callback panicked, and the panic was caught: the connection it was about, if any, is reset, with
+    /// [`Cause::Panicked`] for its `closed`, and the others live. Here is the place to put right what is shared between
+    /// connections, should the panic have left it half changed, or to stop the loop ([`Io::stop`]).
+    ///
+    /// All callbacks are guarded like this, and what the codec does for them. The handler need not be
+    /// [`UnwindSafe`](std::panic::UnwindSafe): what belongs to the engine is whole whenever a callback runs, and of what
+    /// is its own the handler alone knows. Where an assertion in a callback is to be heard, as in tests, choose
+    /// [`WhenPanicking::Propagate`](crate::WhenPanicking::Propagate). In a program built with `panic = "abort"` nothing is caught: the first
+    /// panic ends it.
+    fn panicked(&mut self, _io: &mut Io<'_, Self>, _panic: &Panic) {}
+
     /// The connection is gone: exactly once for each `open` that returned a state.
     fn closed(&mut self, _state: Self::State, _io: &mut Io<'_, Self>, _closed: Closed) {}
 }
@@ -108,4 +121,64 @@ pub enum Cause {
     LingerExpired,
     /// The loop was stopped before this connection was done.
     Stopped,
+    /// A callback about it panicked, or the codec in the course of one. Of the bytes that had been read when a frame's
+    /// callback panicked, [`Closed::unread`] may not tell.
+    Panicked(Panic),
+}
+
+/// A panic of the handler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Panic {
+    /// Where.
+    pub callback: Callback,
+    /// What it said.
+    pub message: String,
+}
+
+impl fmt::Display for Panic {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "panic in {}: {}", self.callback, self.message)
+    }
+}
+
+/// The callbacks of a [`Handler`]. What a codec does on the way counts as the callback that it is done for: decoding as
+/// `frame`, encoding as the one that sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Callback {
+    /// [`Handler::open`].
+    Open,
+    /// [`Handler::frame`].
+    Frame,
+    /// [`Handler::drained`].
+    Drained,
+    /// [`Handler::end_of_stream`].
+    EndOfStream,
+    /// [`Handler::timer`].
+    Timer,
+    /// [`Handler::message`].
+    Message,
+    /// [`Handler::connect_failed`].
+    ConnectFailed,
+    /// [`Handler::stopping`].
+    Stopping,
+    /// [`Handler::closed`].
+    Closed,
+}
+
+impl fmt::Display for Callback {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Open => "open",
+            Self::Frame => "frame",
+            Self::Drained => "drained",
+            Self::EndOfStream => "end_of_stream",
+            Self::Timer => "timer",
+            Self::Message => "message",
+            Self::ConnectFailed => "connect_failed",
+            Self::Stopping => "stopping",
+            Self::Closed => "closed",
+        })
+    }
 }

@@ -246,12 +246,14 @@ impl<H: Handler> Io<'_, H> {
     /// Calls [`Handler::timer`] for this connection with `token`, once, after `delay`: never early, and at
     /// the soonest in the next turn. The timer dies with the connection. `None` when it is gone already.
     pub fn after(&mut self, delay: Duration, token: u64) -> Option<TimerId> {
+        self.after_on(self.id, delay, token)
+    }
+
+    /// As [`Io::after`], for connection `id`.
+    pub fn after_on(&mut self, id: ConnectionId, delay: Duration, token: u64) -> Option<TimerId> {
         let deadline = self.core.deadline(delay);
-        let connection = self.core.connections.get_mut(self.id.0)?;
-        let timer = self
-            .core
-            .timers
-            .insert(deadline, Due::User { id: self.id, token });
+        let connection = self.core.connections.get_mut(id.0)?;
+        let timer = self.core.timers.insert(deadline, Due::User { id, token });
         connection.timers.push(timer);
         Some(timer)
     }

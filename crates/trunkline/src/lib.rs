@@ -25,6 +25,7 @@ mod simulation;
 mod stats;
 pub mod text;
 mod timer;
+mod trace;
 
 pub use client::Client;
 pub use codec::{
@@ -33,13 +34,13 @@ pub use codec::{
 };
 pub use connection::Role;
 pub use event_loop::EventLoop;
-pub use handler::{Cause, Closed, Flow, Frame, Handler, Message};
+pub use handler::{Callback, Cause, Closed, Flow, Frame, Handler, Message, Panic};
 pub use io::{ConnectionId, ConnectionStats, Io, Sent};
 pub use net::{Error, ErrorKind, Operation, resolve};
-pub use options::{Options, Overflow, WhenFull};
+pub use options::{Options, Overflow, WhenFull, WhenPanicking};
 pub use queue::{Full, Queue, WhenOver};
 pub use remote::Remote;
 pub use server::Server;
-pub use stats::Stats;
+pub use stats::{CauseKind, Refusal, Stats, TURNS_PER_SAMPLE, TurnTimes};
 pub use timer::TimerId;
 pub use trunkline_selectors::{Mechanism, Trigger};

@@ -30,6 +30,10 @@ pub(crate) enum Mutant {
     BegunMessageDropped,
     /// A message takes the place of one with its key, though a part of that is written.
     BegunMessageReplaced,
+    /// A panic of the handler is reported, but its connection goes on.
+    PanicClosesNobody,
+    /// What the cork held when the handler panicked stays in it, for the next connection.
+    CorkKeptAfterPanic,
 }
 
 #[cfg(test)]

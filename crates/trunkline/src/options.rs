@@ -34,6 +34,17 @@ pub enum WhenFull {
     Refuse,
 }
 
+/// What happens when a callback panics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenPanicking {
+    /// The connection it was about is reset, [`Handler::panicked`](crate::Handler::panicked) is told, and the others
+    /// live.
+    CloseConnection,
+    /// The panic goes on through the loop to whoever runs it. For tests: an assertion that fails in a callback is to
+    /// fail the test, and not just to close a connection.
+    Propagate,
+}
+
 /// The settings of an event loop.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -53,6 +64,8 @@ pub struct Options {
     pub hard_limit_bytes: usize,
     /// What happens to a message over the hard limit.
     pub overflow: Overflow,
+    /// What happens when a callback panics.
+    pub when_panicking: WhenPanicking,
     /// Between `close` and the end of the connection at the latest.
     pub linger: Duration,
     /// Between `stop` and the end of the loop at the latest.
@@ -85,6 +98,7 @@ impl Default for Options {
             low_watermark_bytes: 16 * 1024,
             hard_limit_bytes: 1024 * 1024,
             overflow: Overflow::DropNewest,
+            when_panicking: WhenPanicking::CloseConnection,
             linger: Duration::from_secs(10),
             drain: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),

@@ -1,10 +1,12 @@
 //! Other threads' hold on a loop: post a message, stop it, kill it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::network::Wake;
+use crate::stats::Stats;
 
 /// What another thread last asked of the loop. Ordered: a later wish never weakens an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,7 +24,21 @@ pub struct Remote<M> {
 struct Shared<M> {
     messages: Mutex<Option<VecDeque<M>>>,
     wish: AtomicU8,
+    /// Somebody waits for the counters.
+    stats_wanted: AtomicBool,
+    stats: Mutex<Published>,
+    stats_published: Condvar,
     wake: Wake,
+}
+
+/// The loop's counters, as it told them last.
+#[derive(Default)]
+struct Published {
+    /// How often it has told them.
+    times: u64,
+    /// There will be no others.
+    last: bool,
+    stats: Stats,
 }
 
 impl<M> Clone for Remote<M> {
@@ -44,6 +60,9 @@ impl<M> Remote<M> {
         let shared = Shared {
             messages: Mutex::new(Some(VecDeque::new())),
             wish: AtomicU8::new(Wish::Run as u8),
+            stats_wanted: AtomicBool::new(false),
+            stats: Mutex::default(),
+            stats_published: Condvar::new(),
             wake,
         };
         Self {
@@ -75,6 +94,26 @@ impl<M> Remote<M> {
         self.wish(Wish::Kill);
     }
 
+    /// The loop's counters, asked for now: it is woken, and tells them at the end of its turn. After it has ended they
+    /// are the last ones. `None` when it has not answered within `patience`: it does not run yet, a callback takes
+    /// that long, or it is a callback of the loop itself that asks (which has [`Io::stats`](crate::Io::stats)).
+    pub fn stats(&self, patience: Duration) -> Option<Stats> {
+        let shared = &self.shared;
+        let published = shared.published();
+        let before = published.times;
+        if !published.last {
+            shared.stats_wanted.store(true, Ordering::Release);
+            (shared.wake)();
+        }
+        let (published, _) = shared
+            .stats_published
+            .wait_timeout_while(published, patience, |published| {
+                !published.last && published.times == before
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        (published.last || published.times != before).then_some(published.stats)
+    }
+
     fn wish(&self, wish: Wish) {
         self.shared.wish.fetch_max(wish as u8, Ordering::Release);
         (self.shared.wake)();
@@ -93,16 +132,42 @@ impl<M> Remote<M> {
         self.lock().as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// The loop has ended: from now on `post` gives messages back.
-    pub(crate) fn shut(&self) {
-        *self.lock() = None;
+    /// Has somebody asked for the counters?
+    pub(crate) fn wants_stats(&self) -> bool {
+        self.shared.stats_wanted.load(Ordering::Acquire)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<VecDeque<M>>> {
+    /// Tells the counters to those who wait for them.
+    pub(crate) fn publish(&self, stats: &Stats) {
+        self.publish_in(self.shared.published(), stats);
+    }
+
+    fn publish_in(&self, mut published: MutexGuard<'_, Published>, stats: &Stats) {
+        self.shared.stats_wanted.store(false, Ordering::Release);
+        published.times += 1;
+        published.stats = *stats;
+        self.shared.stats_published.notify_all();
+    }
+
+    /// The loop has ended: from now on `post` gives messages back.
+    pub(crate) fn shut(&self, stats: &Stats) {
+        *self.lock() = None;
+        let mut published = self.shared.published();
+        published.last = true;
+        self.publish_in(published, stats);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<VecDeque<M>>> {
         // A panic of another poster leaves a whole queue behind: it is safe to go on with it.
         self.shared
             .messages
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<M> Shared<M> {
+    fn published(&self) -> MutexGuard<'_, Published> {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

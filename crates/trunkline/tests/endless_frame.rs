@@ -13,7 +13,7 @@ use std::thread;
 
 use trunkline::{
     Cause, Closed, Codec, Delimiter, Flow, Frame, FrameError, Handler, Io, LengthPrefix, Lines,
-    Mechanism, Netstring, Prefix, Server,
+    Mechanism, Netstring, Prefix, Server, WhenPanicking,
 };
 
 const OFFERED_BYTES: usize = 256 << 20;
@@ -85,6 +85,7 @@ fn refuses_an_endless_frame(mechanism: Mechanism, codec: impl Codec, beginning: 
     let server = Server::new(victim)
         .mechanism(mechanism)
         .listen("127.0.0.1:0")
+        .when_panicking(WhenPanicking::Propagate)
         .start()
         .expect("a free port");
     let address = server.local_addresses()[0];

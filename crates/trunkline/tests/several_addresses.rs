@@ -11,7 +11,7 @@ use trunkline::net::{connect_start, listen};
 use trunkline::network::kernel::Kernel;
 use trunkline::{
     Chunks, Closed, ConnectionId, Error, ErrorKind, EventLoop, Flow, Handler, Io, Mechanism,
-    Options, Sent,
+    Options, Sent, WhenPanicking,
 };
 
 #[derive(Default)]
@@ -89,6 +89,7 @@ fn run(mechanism: Mechanism, addresses: &[SocketAddr], options: Options) -> (Cli
 fn options() -> Options {
     Options {
         until_idle: true,
+        when_panicking: WhenPanicking::Propagate,
         ..Options::default()
     }
 }

@@ -27,6 +27,8 @@ mod on_kernels;
 mod overflow;
 #[path = "suite/pair.rs"]
 mod pair;
+#[path = "suite/panics.rs"]
+mod panics;
 #[path = "suite/scripted.rs"]
 mod scripted;
 #[path = "suite/stopping.rs"]
@@ -54,6 +56,8 @@ macro_rules! suite {
                 flow::own_output_above_high_pauses_own_input
                 flow::drained_is_told_once_the_queue_is_low
                 flow::pause_holds_frames_back_until_resume
+
+                panics::a_panic_loses_no_event_of_the_same_turn
 
                 overflow::drop_newest_keeps_the_beginning
                 overflow::drop_oldest_keeps_the_end
@@ -97,6 +101,8 @@ macro_rules! suite {
             // As many networks as wanted.
             suite!(@cases ($($works)?) || $network;
                 every_operation::a11_every_operation_from_every_callback
+                panics::a_panic_ends_its_own_connection_alone
+                panics::a_panic_goes_on_to_whoever_asks_for_it
             );
         }
     )* };

@@ -8,6 +8,7 @@ use crate::handler::Cause;
 use crate::io::{ConnectionId, Sent};
 use crate::mutant::{Mutant, planted};
 use crate::options::Overflow;
+use crate::trace;
 
 /// What the place for encoding keeps from one message to the next.
 const SCRATCH_BYTES_MAX: usize = 64 * 1024;
@@ -188,6 +189,7 @@ impl<C> Core<C> {
             lost.dropped_oldest += u64::from(dropped);
         }
         let _ = self.queued(id, bytes);
+        trace::dropped(id, false, dropped + u32::from(replaced));
         if dropped > 0 {
             Sent::DroppedOldest { count: dropped }
         } else {
@@ -203,6 +205,7 @@ impl<C> Core<C> {
             return Sent::Gone;
         };
         connection.aside().lost.dropped += 1;
+        trace::dropped(id, true, 1);
         match self.overflow_of(id) {
             Overflow::Close | Overflow::CloseAfter(_) => self.abort(id, Cause::Overflow),
             Overflow::DropNewest | Overflow::DropOldest => {}

@@ -7,15 +7,18 @@ use std::time::Duration;
 use rustix::io::Errno;
 use trunkline_selectors::Interest;
 
+use super::panics::guarded;
 use super::{EventLoop, Session};
 use crate::connection::{Facts, Role};
 use crate::core::{Due, Stopping};
-use crate::handler::Handler;
-use crate::io::{ConnectionId, Io};
+use crate::handler::{Callback, Handler};
+use crate::io::ConnectionId;
 use crate::mutant::{Mutant, planted};
 use crate::net::{Error, Operation};
 use crate::network::{Network, Socket, Token};
 use crate::options::WhenFull;
+use crate::stats::Refusal;
+use crate::trace;
 
 /// Descriptors may be freed by other parts of the program, of which nobody tells us: look again after this.
 const RETRY_ACCEPT: Duration = Duration::from_millis(100);
@@ -89,7 +92,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             match self.network.accept(socket, token) {
                 Ok((socket, _)) if full => {
                     self.network.close(socket);
-                    self.core.stats.refused += 1;
+                    self.refused(Refusal::Full);
                 }
                 Ok((socket, peer)) => self.accepted(socket, peer),
                 Err(error) => match classify(&error) {
@@ -143,14 +146,22 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     /// A connection is there: asks the handler whether it wants it.
     pub(super) fn opened(&mut self, id: ConnectionId) {
         self.core.stats.opened();
-        let state = self.handler.open(&mut Io {
-            core: &mut self.core,
+        let connection = self.core.connections.get(id.0);
+        if let Some(connection) = connection {
+            trace::opened(id, connection.peer, connection.role == Role::Accepted);
+        }
+        let opened = guarded(
+            &mut self.handler,
+            &mut self.core,
             id,
-        });
-        if state.is_none() {
-            self.core.stats.refused += 1;
+            Callback::Open,
+            H::open,
+        );
+        if let Some(None) = opened {
+            self.refused(Refusal::Handler);
             self.core.close(id, None);
         }
+        let state = opened.flatten();
         if let Some(session) = self.session(id) {
             session.state = state;
         }
@@ -180,13 +191,22 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let refused = accepted.is_ok();
         if let Ok((socket, _)) = accepted {
             self.network.close(socket);
-            self.core.stats.refused += 1;
+            self.refused(Refusal::Descriptors);
         }
         self.network.hold_reserve().is_ok() && refused
     }
 
+    fn refused(&mut self, reason: Refusal) {
+        self.core.stats.refuse(reason);
+        trace::refused(reason);
+    }
+
     /// Leaves new clients in the backlog, without being told of them again and again.
     fn pause_accepting(&mut self) {
+        if self.accepting == Accepting::Yes {
+            self.core.stats.accept_pauses += 1;
+            trace::accepting_paused(self.core.connections.len());
+        }
         self.accepting = Accepting::Paused;
         self.watch_listeners(Interest::NONE);
     }
@@ -207,6 +227,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     pub(super) fn resume_accepting(&mut self) {
         if self.accepting == Accepting::Paused && !planted(Mutant::AcceptLostAfterDescriptors) {
             self.accepting = Accepting::Yes;
+            trace::accepting_resumed(self.core.connections.len());
             if let Some(timer) = self.retry_accept.take() {
                 self.core.timers.cancel(timer);
             }

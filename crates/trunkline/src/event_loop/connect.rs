@@ -11,14 +11,16 @@ use std::time::Duration;
 use trunkline_selectors::{Interest, Key, Slab};
 
 use super::accept::FIRST_LISTENER;
+use super::panics::guarded;
 use super::{Ending, EventLoop};
 use crate::connection::{Facts, Phase};
 use crate::core::{Due, Stopping, ToConnect};
-use crate::handler::{Cause, Handler};
-use crate::io::{ConnectionId, Io};
+use crate::handler::{Callback, Cause, Handler};
+use crate::io::ConnectionId;
 use crate::net::{Error, Operation};
 use crate::network::{Event, Network, Socket, Token};
 use crate::timer::TimerId;
+use crate::trace;
 
 /// Tokens from here up to the listeners' are attempts' numbers. Connections' never come near it: it would take 4
 /// billion of them at once.
@@ -267,13 +269,13 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             let given_up = io::Error::new(ErrorKind::Interrupted, "given up before it was made");
             Error::new(Operation::Connect, Some(peer.to_string()), given_up)
         };
-        self.handler.connect_failed(
-            &mut Io {
-                core: &mut self.core,
-                id,
-            },
+        trace::connect_failed(id, &error);
+        guarded(
+            &mut self.handler,
+            &mut self.core,
             id,
-            error,
+            Callback::ConnectFailed,
+            |handler, io| handler.connect_failed(io, id, error),
         );
     }
 }

@@ -1,28 +1,30 @@
 //! One turn after another: wait, serve what is ready, fire what is due, look after what was touched.
 //!
 //! The rooms: `usual` (a message with nothing unusual about it), `serve` (input and frames), `settle` (output,
-//! closing, interest), `accept` (new connections from listeners), `connect` (new connections of ours), `stop`
+//! closing, interest), `panics` (of the handler), `accept` (new connections from listeners), `connect` (new connections of ours), `stop`
 //! (draining). All work on the same three disjoint things: the handler, the sessions
 //! (sockets, decoders and the user's states) and the core (queues and timers), which alone callbacks see.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::connection::Facts;
 use crate::core::{Core, Due};
-use crate::handler::{Cause, Closed, Handler};
-use crate::io::{ConnectionId, Io};
+use crate::handler::{Callback, Cause, Closed, Handler};
+use crate::io::ConnectionId;
 use crate::net::{Error, Operation};
 use crate::network::kernel::Kernel;
 use crate::network::{Event, Network, Token};
 use crate::options::Options;
 use crate::remote::Remote;
-use crate::stats::Stats;
+use crate::stats::{Stats, TURNS_PER_SAMPLE};
 use crate::timer::TimerId;
+use crate::trace;
 
 mod accept;
 mod connect;
+mod panics;
 mod serve;
 mod settle;
 mod stop;
@@ -30,6 +32,7 @@ mod usual;
 
 use accept::{Accepting, Listener};
 use connect::Races;
+use panics::{caught, guarded};
 
 /// The part of a connection that only its own callbacks reach: its decoder and the user's state.
 pub(crate) struct Session<H: Handler> {
@@ -63,6 +66,8 @@ pub struct EventLoop<H: Handler, N: Network = Kernel> {
     touched: Vec<ConnectionId>,
     /// The one read buffer.
     buffer: Box<[u8]>,
+    /// When this turn began, if it is one that is timed.
+    sample: Option<Instant>,
     remote: Remote<H::Message>,
 }
 
@@ -89,16 +94,17 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             again: VecDeque::new(),
             touched: Vec::new(),
             buffer,
+            sample: None,
             remote,
         }
     }
 
-    /// Begins to connect to `address`, as [`Io::connect`] does from inside a callback.
+    /// Begins to connect to `address`, as [`Io::connect`](crate::Io::connect) does from inside a callback.
     pub fn connect(&mut self, address: SocketAddr) -> ConnectionId {
         self.core.start_connect(&[address])
     }
 
-    /// Begins to connect to whichever of `addresses` answers first, as [`Io::connect_any`] does from inside a
+    /// Begins to connect to whichever of `addresses` answers first, as [`Io::connect_any`](crate::Io::connect_any) does from inside a
     /// callback.
     pub fn connect_any(&mut self, addresses: &[SocketAddr]) -> ConnectionId {
         self.core.start_connect(addresses)
@@ -119,6 +125,11 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         &self.handler
     }
 
+    /// The handler, to be changed between two turns. What it is to do to connections waits for its next callback.
+    pub fn handler_mut(&mut self) -> &mut H {
+        &mut self.handler
+    }
+
     /// The network.
     pub fn network(&self) -> &N {
         &self.network
@@ -134,7 +145,17 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     /// # Errors
     /// When waiting itself fails, which leaves nothing to go on with.
     pub fn run(mut self) -> Result<(H, Stats), Error> {
-        while self.turn(None)? {}
+        loop {
+            // One guard for all turns, not one for each.
+            let turns = || -> Result<(), Error> {
+                while self.bare_turn(None)? {}
+                Ok(())
+            };
+            match caught(turns) {
+                Ok(ended) => break ended?,
+                Err(payload) => self.recover(payload),
+            }
+        }
         let stats = self.core.stats();
         Ok((self.handler, stats))
     }
@@ -145,6 +166,17 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     /// # Errors
     /// When waiting itself fails.
     pub fn turn(&mut self, wait_max: Option<Duration>) -> Result<bool, Error> {
+        match caught(|| self.bare_turn(wait_max)) {
+            Ok(outcome) => outcome,
+            Err(payload) => {
+                self.recover(payload);
+                Ok(true)
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn bare_turn(&mut self, wait_max: Option<Duration>) -> Result<bool, Error> {
         let mut wait_max = wait_max;
         if self.core.asked {
             self.make_connections();
@@ -163,7 +195,18 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             .map_err(|error| Error::new(Operation::Wait, None, error))?;
         self.network.renew(&mut self.core.clock);
         self.core.stats.turns += 1;
+        if self.core.stats.turns.is_multiple_of(TURNS_PER_SAMPLE) {
+            self.begin_sample();
+        }
         let carried = self.again.len();
+        self.work(carried, woken);
+        Ok(true)
+    }
+
+    /// What a turn does after the wait: with the connections carried over from the last one, and after a wake with the
+    /// messages of others.
+    #[inline(always)]
+    fn work(&mut self, carried: usize, woken: bool) {
         while let Some(event) = self.network.next_event() {
             self.dispatch(event);
         }
@@ -183,7 +226,21 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         if self.core.asked {
             self.follow_wishes();
         }
-        Ok(true)
+    }
+
+    /// This turn is timed. The end of the turn sees to it because something is asked of it.
+    #[cold]
+    #[inline(never)]
+    fn begin_sample(&mut self) {
+        self.sample = Some(self.core.clock.take());
+        self.core.asked = true;
+    }
+
+    fn end_sample(&mut self) {
+        if let Some(begin) = self.sample.take() {
+            let time = self.network.now().saturating_duration_since(begin);
+            self.core.stats.turn_times.record(time);
+        }
     }
 
     fn timeout(&mut self, wait_max: Option<Duration>) -> Option<Duration> {
@@ -249,11 +306,13 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     #[inline(never)]
     fn take_messages(&mut self) {
         for message in self.remote.take() {
-            let mut io = Io {
-                core: &mut self.core,
-                id: ConnectionId::nobody(),
-            };
-            self.handler.message(&mut io, message);
+            guarded(
+                &mut self.handler,
+                &mut self.core,
+                ConnectionId::nobody(),
+                Callback::Message,
+                |handler, io| handler.message(io, message),
+            );
         }
     }
 
@@ -273,13 +332,12 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                     let Some(state) = session.state.as_mut() else {
                         continue;
                     };
-                    self.handler.timer(
-                        state,
-                        &mut Io {
-                            core: &mut self.core,
-                            id,
-                        },
-                        token,
+                    guarded(
+                        &mut self.handler,
+                        &mut self.core,
+                        id,
+                        Callback::Timer,
+                        |handler, io| handler.timer(state, io, token),
                     );
                 }
                 Due::Linger(id) => self.done(id, Cause::LingerExpired, Ending::Reset),
@@ -353,27 +411,23 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             self.tell_connect_failed(id, connection.peer, cause);
             return;
         }
-        self.core.stats.open -= 1;
-        self.core.stats.closed += 1;
-        if !matches!(cause, Cause::Finished) {
-            self.core.stats.failed += 1;
-        }
+        self.core.stats.close(&cause);
         let unread = connection.inbound.clear() as u64;
+        trace::closed(id, &cause, unsent, unread);
         let Some(state) = session.state else {
             return;
         };
-        let mut io = Io {
-            core: &mut self.core,
-            id,
+        let closed = Closed {
+            cause,
+            unsent,
+            unread,
         };
-        self.handler.closed(
-            state,
-            &mut io,
-            Closed {
-                cause,
-                unsent,
-                unread,
-            },
+        guarded(
+            &mut self.handler,
+            &mut self.core,
+            id,
+            Callback::Closed,
+            |handler, io| handler.closed(state, io, closed),
         );
     }
 

@@ -3,11 +3,12 @@
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 
+use super::panics::guarded;
 use super::{EventLoop, Session};
 use crate::codec::{Codec, Decoded};
 use crate::connection::{Connection, Facts, Phase};
 use crate::core::Core;
-use crate::handler::{Cause, Flow, Handler};
+use crate::handler::{Callback, Cause, Flow, Handler};
 use crate::io::{ConnectionId, Io};
 use crate::mutant::{Mutant, planted};
 use crate::net::Operation;
@@ -214,22 +215,26 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let Some(state) = session.state.as_mut() else {
             return;
         };
-        let last = match session.decoder.finish(inbound.bytes()) {
-            Ok(Some(frame)) => {
-                self.core.stats.frames_in += 1;
-                let mut io = Io {
-                    core: &mut self.core,
-                    id,
-                };
-                Some(self.handler.frame(state, &mut io, frame))
-            }
-            Ok(None) => None,
-            Err(error) => {
-                self.core.close(id, Some(Cause::BadFrame(error)));
-                None
-            }
-        };
-        if let Some(flow) = last {
+        let decoder = &mut session.decoder;
+        let (handler, core) = (&mut self.handler, &mut self.core);
+        let last = guarded(
+            handler,
+            core,
+            id,
+            Callback::Frame,
+            |handler, io| match decoder.finish(inbound.bytes()) {
+                Ok(Some(frame)) => {
+                    io.core.stats.frames_in += 1;
+                    Some(handler.frame(state, io, frame))
+                }
+                Ok(None) => None,
+                Err(error) => {
+                    io.core.close(id, Some(Cause::BadFrame(error)));
+                    None
+                }
+            },
+        );
+        if let Some(flow) = last.flatten() {
             inbound.clear();
             apply(&mut self.core, id, flow);
         }
@@ -238,12 +243,12 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         };
         connection.inbound = inbound;
         if connection.facts.phase() == Phase::Open {
-            self.handler.end_of_stream(
-                state,
-                &mut Io {
-                    core: &mut self.core,
-                    id,
-                },
+            guarded(
+                &mut self.handler,
+                &mut self.core,
+                id,
+                Callback::EndOfStream,
+                |handler, io| handler.end_of_stream(state, io),
             );
         }
     }
@@ -268,11 +273,16 @@ fn hand_over_here<H: Handler>(
     input: &[u8],
     frames_left: &mut usize,
 ) -> (usize, Halt) {
-    hand_over(handler, core, session, id, input, frames_left)
+    let mut used = 0;
+    let halt = guarded(handler, core, id, Callback::Frame, |handler, io| {
+        let core = &mut *io.core;
+        hand_over(handler, core, session, id, input, frames_left, &mut used)
+    });
+    (used, halt.unwrap_or(Halt::Incomplete))
 }
 
 /// Hands over frames from the front of `input`, at least one of them if there is one, until something says stop;
-/// says how much was used up.
+/// counts in `used` how much was used up.
 #[inline(always)]
 pub(super) fn hand_over<H: Handler>(
     handler: &mut H,
@@ -281,32 +291,32 @@ pub(super) fn hand_over<H: Handler>(
     id: ConnectionId,
     input: &[u8],
     frames_left: &mut usize,
-) -> (usize, Halt) {
-    let mut used = 0;
+    used: &mut usize,
+) -> Halt {
     let Some(state) = session.state.as_mut() else {
-        return (0, Halt::Stopped);
+        return Halt::Stopped;
     };
-    while used < input.len() {
-        let (frame, consumed) = match session.decoder.decode(&input[used..]) {
+    while *used < input.len() {
+        let (frame, consumed) = match session.decoder.decode(&input[*used..]) {
             Ok(Decoded::Frame { frame, consumed }) => (frame, consumed),
-            Ok(Decoded::Incomplete) => return (used, Halt::Incomplete),
+            Ok(Decoded::Incomplete) => return Halt::Incomplete,
             Err(error) => {
                 core.close(id, Some(Cause::BadFrame(error)));
-                return (used, Halt::Incomplete);
+                return Halt::Incomplete;
             }
         };
-        used += consumed;
+        *used += consumed;
         *frames_left = frames_left.saturating_sub(1);
         core.stats.frames_in += 1;
         let flow = handler.frame(state, &mut Io { core, id }, frame);
         if flow != Flow::Continue {
             apply(core, id, flow);
         }
-        if used == input.len() {
+        if *used == input.len() {
             break;
         }
         if *frames_left == 0 {
-            return (used, Halt::Stopped);
+            return Halt::Stopped;
         }
         // Still in the cork: nothing was asked but to send.
         if core.is_serving(id) {
@@ -317,10 +327,10 @@ pub(super) fn hand_over<H: Handler>(
             .get(id.0)
             .is_some_and(|connection| connection.facts.takes_frames())
         {
-            return (used, Halt::Stopped);
+            return Halt::Stopped;
         }
     }
-    (used, Halt::Incomplete)
+    Halt::Incomplete
 }
 
 fn apply<C: Codec>(core: &mut Core<C>, id: ConnectionId, flow: Flow) {

@@ -4,12 +4,13 @@ use std::io::{self, ErrorKind, IoSlice};
 
 use trunkline_selectors::Interest;
 
+use super::panics::guarded;
 use super::{Ending, EventLoop};
 use crate::connection::outbound::Spare;
 use crate::connection::{Connection, Facts, Phase};
 use crate::core::Stopping;
-use crate::handler::{Cause, Handler};
-use crate::io::{ConnectionId, Io};
+use crate::handler::{Callback, Cause, Handler};
+use crate::io::ConnectionId;
 use crate::mutant::{Mutant, planted};
 use crate::net::Operation;
 use crate::network::{Network, Trigger};
@@ -88,12 +89,12 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let Some(state) = session.state.as_mut() else {
             return;
         };
-        self.handler.drained(
-            state,
-            &mut Io {
-                core: &mut self.core,
-                id,
-            },
+        guarded(
+            &mut self.handler,
+            &mut self.core,
+            id,
+            Callback::Drained,
+            |handler, io| handler.drained(state, io),
         );
     }
 

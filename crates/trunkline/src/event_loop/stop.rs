@@ -1,12 +1,14 @@
 //! The end of a loop: drain on the first wish, reset everything on the second.
 
+use super::panics::guarded;
 use super::{Ending, EventLoop};
 use crate::connection::{Facts, Phase};
 use crate::core::{Due, Stopping};
-use crate::handler::{Cause, Handler};
-use crate::io::{ConnectionId, Io};
+use crate::handler::{Callback, Cause, Handler};
+use crate::io::ConnectionId;
 use crate::network::Network;
 use crate::remote::Wish;
+use crate::trace;
 
 impl<H: Handler, N: Network> EventLoop<H, N> {
     pub(super) fn has_ended(&self) -> bool {
@@ -20,7 +22,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     /// The last turn: nobody is left, and there is no more wait.
     #[cold]
     pub(super) fn end(&mut self) {
-        self.remote.shut();
+        self.remote.shut(&self.core.stats());
         // What fails here is done when the network is dropped.
         let _ = self.network.apply();
     }
@@ -32,6 +34,10 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             Wish::Run => {}
             Wish::Stop => self.core.stop(),
             Wish::Kill => self.core.kill(),
+        }
+        self.end_sample();
+        if self.remote.wants_stats() {
+            self.remote.publish(&self.core.stats());
         }
         self.core.asked = !self.core.to_connect.is_empty() || !self.core.touched.is_empty();
         if self.core.close_listeners {
@@ -50,15 +56,19 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     fn begin_drain(&mut self) {
         self.core.stopping = Stopping::Draining;
         self.usual_below = 0;
+        trace::stopping("draining", self.core.connections.len());
         for index in 0..self.listener_count() {
             // The backlog is bounded, and so is this.
             self.accept_at_most(index, self.core.options.backlog as usize + 1);
         }
         self.close_listeners();
-        self.handler.stopping(&mut Io {
-            core: &mut self.core,
-            id: ConnectionId::nobody(),
-        });
+        guarded(
+            &mut self.handler,
+            &mut self.core,
+            ConnectionId::nobody(),
+            Callback::Stopping,
+            H::stopping,
+        );
         let deadline = self.core.deadline(self.core.options.drain);
         self.core.timers.insert(deadline, Due::Drain);
         for id in self.all_connections() {
@@ -88,6 +98,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     }
 
     fn kill_all(&mut self) {
+        trace::stopping("killed", self.core.connections.len());
         self.close_listeners();
         for id in self.all_connections() {
             self.done(id, Cause::Stopped, Ending::Reset);

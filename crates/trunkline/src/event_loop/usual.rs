@@ -49,7 +49,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let (handler, core) = (&mut self.handler, &mut self.core);
         let input = &buffer[..count];
         let mut frames_left = core.options.frame_budget;
-        let (used, halt) = hand_over(handler, core, session, id, input, &mut frames_left);
+        let mut used = 0;
+        let left = &mut frames_left;
+        let halt = hand_over(handler, core, session, id, input, left, &mut used);
         if used < count || !self.core.is_serving(id) {
             return self.end_unusually(id, used..count, halt);
         }
@@ -84,6 +86,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         if self.core.is_serving(id) {
             self.core.pull_cork();
         }
+        self.core.pulled = ConnectionId::nobody();
         self.keep_the_rest(id, rest, halt);
         self.settle(id);
     }
@@ -92,6 +95,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     #[inline(never)]
     fn end_after_write(&mut self, id: ConnectionId, outcome: io::Result<usize>) {
         self.core.pull_cork();
+        self.core.pulled = ConnectionId::nobody();
         let Some(connection) = self.core.connections.get_mut(id.0) else {
             return;
         };

@@ -3,7 +3,7 @@
 //! Nothing here blocks but [`resolve`], which may ask a name server.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -35,7 +35,19 @@ pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
 /// # Errors
 /// Those of `socket` and `setsockopt`, and what `connect` knows at once (no route, for example).
 pub fn connect_start(address: SocketAddr) -> io::Result<TcpStream> {
+    connect_from(None, address)
+}
+
+/// As [`connect_start`], from this address of our own machine. One address has no more ports than there are numbers
+/// (on Linux 28 232, unless set otherwise), and so many connections to one server; several have several times as many.
+///
+/// # Errors
+/// Those of `socket`, `setsockopt` and `bind`, and what `connect` knows at once.
+pub fn connect_from(source: Option<IpAddr>, address: SocketAddr) -> io::Result<TcpStream> {
     let socket = non_blocking_socket(address)?;
+    if let Some(source) = source {
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+    }
     match socket.connect(&address.into()) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -95,6 +107,17 @@ mod tests {
         let mut byte = [0];
         client.read_exact(&mut byte).unwrap();
         assert_eq!(&byte, b"x");
+    }
+
+    #[test]
+    fn a_connection_comes_from_the_address_it_was_given() {
+        let listener = listen(any_port(), 16).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let source = IpAddr::from([127, 0, 0, 2]);
+        let client = connect_from(Some(source), listener.local_addr().unwrap()).unwrap();
+        let (_, peer) = listener.accept().unwrap();
+        assert_eq!(peer.ip(), source);
+        assert_eq!(client.local_addr().unwrap(), peer);
     }
 
     #[test]

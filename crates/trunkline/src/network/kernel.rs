@@ -1,7 +1,7 @@
 //! The real network: non-blocking TCP sockets of the kernel, readiness from a [`Selector`].
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,6 +26,9 @@ pub struct Kernel {
     waker: Waker,
     trigger: Trigger,
     reserve: Option<OwnedFd>,
+    /// Connections of ours come from these addresses by turns; where there is none, the kernel chooses.
+    sources: Vec<IpAddr>,
+    next_source: usize,
 }
 
 impl Kernel {
@@ -50,6 +53,13 @@ impl Kernel {
         self.selector.mechanism()
     }
 
+    /// Lets connections of ours come from these addresses of this machine, by turns: more than one address has ports for.
+    #[must_use]
+    pub fn with_sources(mut self, sources: Vec<IpAddr>) -> Self {
+        self.sources = sources;
+        self
+    }
+
     fn over(selector: Selector<OwnedFd, Token>) -> io::Result<Self> {
         // Edge-triggered registration is done once and never changed: no call per event or pause.
         let trigger = if selector.mechanism().supports(Trigger::Edge) {
@@ -63,6 +73,8 @@ impl Kernel {
             waker,
             trigger,
             reserve: None,
+            sources: Vec::new(),
+            next_source: 0,
         })
     }
 
@@ -156,7 +168,9 @@ impl Network for Kernel {
     }
 
     fn connect(&mut self, address: SocketAddr, token: Token) -> io::Result<Socket> {
-        let start = || net::connect_start(address);
+        let source = self.sources.get(self.next_source).copied();
+        self.next_source = (self.next_source + 1) % self.sources.len().max(1);
+        let start = || net::connect_from(source, address);
         let stream = self.once_more(io::ErrorKind::AddrNotAvailable, start)?;
         let key = self.register_stream(OwnedFd::from(stream), Interest::WRITE, token)?;
         Ok(socket(key))

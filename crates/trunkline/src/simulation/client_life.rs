@@ -8,7 +8,7 @@ use super::life::{caught, each_seed};
 use crate::network::simulated::{Config, EchoServer, Random, World, lines};
 use crate::{
     Cause, Closed, ConnectionId, Error, EventLoop, Flow, Handler, Io, LineEnding, Lines, Options,
-    Sent,
+    Sent, WhenPanicking,
 };
 
 const SEEDS: u64 = 500;
@@ -88,6 +88,7 @@ fn options(random: &mut Random) -> Options {
         until_idle: true,
         read_buffer_bytes: *random.pick(&[1, 16, 4096]),
         frame_budget: *random.pick(&[1, 1024]),
+        when_panicking: WhenPanicking::Propagate,
         ..Options::default()
     }
 }

@@ -10,6 +10,7 @@ use crate::network::simulated::{
 };
 use crate::{
     Closed, ConnectionId, EventLoop, Flow, Handler, Io, LineEnding, Lines, Options, Sent, WhenFull,
+    WhenPanicking,
 };
 
 /// Seeds that the test runs. More by `TRUNKLINE_SEEDS`, a single one by `TRUNKLINE_SEED`.
@@ -123,6 +124,7 @@ fn options(random: &mut Random) -> Options {
         read_budget_bytes: *random.pick(&[1, 100, 256 * 1024]),
         frame_budget: *random.pick(&[1, 2, 1024]),
         read_buffer_bytes: *random.pick(&[1, 2, 16, 4096, 64 * 1024]),
+        when_panicking: WhenPanicking::Propagate,
         ..Options::default()
     }
 }

@@ -7,7 +7,7 @@ use crate::network::simulated::{Config, EchoClient, EchoServer, Simulated, World
 use crate::network::{Network, Token, Trigger};
 use crate::{
     Chunks, Closed, ConnectionId, Error, ErrorKind, EventLoop, Flow, Handler, Io, Options, Role,
-    Sent,
+    Sent, WhenPanicking,
 };
 
 const DELAY: Duration = Duration::from_millis(250);
@@ -124,6 +124,7 @@ impl Scene {
         let options = Options {
             connect_timeout: TIMEOUT,
             until_idle: true,
+            when_panicking: WhenPanicking::Propagate,
             ..Options::default()
         };
         let client = EventLoop::over(world.network(), handler, options);

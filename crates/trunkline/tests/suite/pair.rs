@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use trunkline::network::Network;
 use trunkline::{
-    Cause, Closed, ConnectionId, Error, EventLoop, Flow, Frame, Handler, Io, Lines, Options, Role,
-    Stats,
+    Cause, Closed, ConnectionId, Error, EventLoop, Flow, Frame, Handler, Io, Lines, Options, Panic,
+    Role, Stats, WhenPanicking,
 };
 
 pub(crate) const SERVER: Option<Role> = Some(Role::Accepted);
@@ -35,6 +35,8 @@ pub(crate) type Play = Box<dyn FnMut(Option<Role>, &mut Io<'_, Pair>, Happening<
 pub(crate) struct Pair {
     play: Play,
     codec: Lines,
+    /// Panics of the play that the loop has caught, where it was asked to.
+    panics: Vec<Panic>,
     /// How often each connection was opened and closed: both must be one in the end.
     lives: BTreeMap<ConnectionId, (u32, u32)>,
 }
@@ -46,6 +48,7 @@ impl Pair {
         Self {
             play: Box::new(play),
             codec: Lines::new().limit(1 << 20),
+            panics: Vec::new(),
             lives: BTreeMap::new(),
         }
     }
@@ -95,6 +98,10 @@ impl Handler for Pair {
         let _ = (self.play)(None, io, Happening::Stopping);
     }
 
+    fn panicked(&mut self, _io: &mut Io<'_, Self>, panic: &Panic) {
+        self.panics.push(panic.clone());
+    }
+
     fn closed(&mut self, role: Role, io: &mut Io<'_, Self>, closed: Closed) {
         self.lives.entry(io.id()).or_default().1 += 1;
         let _ = (self.play)(Some(role), io, Happening::Closed(&closed));
@@ -108,6 +115,7 @@ pub(crate) fn options() -> Options {
         drain: Duration::from_secs(2),
         hard_limit_bytes: 8 << 20,
         until_idle: true,
+        when_panicking: WhenPanicking::Propagate,
         ..Options::default()
     }
 }
@@ -188,6 +196,7 @@ pub(crate) fn finish<N: Network>(mut pair: EventLoop<Pair, N>) -> Stats {
 }
 
 pub(crate) fn check_lives(pair: &Pair) {
+    assert!(pair.panics.is_empty(), "{:?}", pair.panics);
     for (id, life) in &pair.lives {
         assert_eq!(*life, (1, 1), "connection {id}: (opened, closed)");
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use trunkline::codec::{FrameError, Lines, Text};
 use trunkline::text::{EncodePolicy, Encoding};
-use trunkline::{Cause, Closed, Flow, Frame, Handler, Io, Sent, Server};
+use trunkline::{Cause, Closed, Flow, Frame, Handler, Io, Sent, Server, WhenPanicking};
 
 /// Answers each line in capitals; `euro` asks for a character that not every encoding has.
 struct Capitals {
@@ -53,7 +53,9 @@ impl Handler for Capitals {
 /// Runs `client` against a server in `encoding`; returns how its connection ended.
 fn serve(encoding: Encoding, client: impl FnOnce(SocketAddr) + Send) -> Cause {
     let (causes, ended) = channel();
-    let server = Server::new(Capitals { encoding, causes }).listen("127.0.0.1:0");
+    let server = Server::new(Capitals { encoding, causes })
+        .listen("127.0.0.1:0")
+        .when_panicking(WhenPanicking::Propagate);
     let server = server.start().expect("a free port");
     let (address, remote) = (server.local_addresses()[0], server.remote());
     thread::scope(|scope| {
