@@ -5,6 +5,9 @@ mod churn;
 mod figures;
 mod platforms;
 mod programs;
+mod sanitize;
+#[cfg(test)]
+mod scenarios;
 mod served;
 mod test;
 mod tour;
@@ -22,10 +25,14 @@ usage: cargo xtask COMMAND
                      linked, or run under Wine and qemu; installs what it needs when it is root; takes long
   churn [--minutes N] [--mechanism NAME]… [--service NAME]…
                      clients that come, talk and vanish in every way, 10 minutes unless said otherwise, on every
-                     mechanism or on those named: memory and descriptors must return to where they began
+                     mechanism or on those named (rooms by themselves): memory and descriptors must return to where they began
   vm [SCENARIO…] [--connections N] [--memory MIB] [--mechanism NAME]…
                      in a virtual machine: clock-step (the wall clock jumps) and 1m-idle (a million connections held
                      by one process, a message through each); needs qemu and a kernel that apt-get fetches; takes long
+  sanitize thread|address
+                     the tests in which threads meet under the thread sanitizer, with a standard library that is
+                     instrumented too, or all tests of the selectors and the engine under the address sanitizer;
+                     installs what it needs when it is root; takes long
   figures            system calls, user-space instructions and memory of `trunkline serve`
 ";
 
@@ -42,6 +49,8 @@ fn main() -> ExitCode {
         ["platforms", ref wanted @ ..] => platforms::run(wanted),
         ["churn", ref options @ ..] => churn::run(options),
         ["vm", ref words @ ..] => vm::run(words),
+        ["sanitize", "thread"] => sanitize::threads(),
+        ["sanitize", "address"] => sanitize::addresses(),
         ["figures"] => figures::run_with_raised_limit(),
         ["figures", figures::LIMIT_RAISED] => figures::run(),
         ["help" | "--help" | "-h"] => {

@@ -3,10 +3,10 @@
 use std::env;
 
 use crate::programs::{self, cargo, is_installed};
-use crate::{Outcome, tour};
+use crate::{Outcome, churn, tour};
 
 /// The programs that tests talk to, compare with or run, and what is not tested without them.
-const PEERS: [(&str, &str); 6] = [
+const PEERS: [(&str, &str); 8] = [
     ("nc", "talking to netcat, and the README's tour, which does"),
     ("socat", "talking to socat"),
     ("ncat", "talking to ncat"),
@@ -14,7 +14,12 @@ const PEERS: [(&str, &str); 6] = [
         "python3",
         "1, 100 and 10 000 Python sockets at once, and the comparison of the encodings with Python's",
     ),
-    ("strace", "which system calls a turn of the selectors makes"),
+    (
+        "strace",
+        "which system calls a turn of the selectors makes, and what the program does when they fail",
+    ),
+    ("ip", "networks that lose packets"),
+    ("nft", "networks that lose packets"),
     ("chromium", "the page of `trunkline compare` in a browser"),
 ];
 
@@ -47,6 +52,8 @@ pub(crate) fn run(strict: bool) -> Outcome {
             .args(["--release", "--package", "trunkline-cli", "--test", "peers"])
             .args(["--", "--include-ignored"]),
     )?;
+    // Clients that vanish in every way, for a glimpse of what `cargo xtask churn` does for ten minutes.
+    churn::run(&["--minutes", "0.05", "--service", "echo", "--service", "ack"])?;
     if is_installed("nc") {
         tour::run(&programs::build_trunkline()?)?;
     }

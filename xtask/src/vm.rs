@@ -29,7 +29,7 @@ struct Wanted {
 
 /// What a connection takes of the machine's memory, both ends and both processes, as the scenario prints it; and what the
 /// machine takes for itself.
-const CONNECTION_BYTES: usize = 10 * 1024;
+const CONNECTION_BYTES: usize = 8 * 1024;
 const MACHINE_MEBIBYTES: usize = 1024;
 
 impl Wanted {
@@ -104,8 +104,8 @@ pub(crate) fn run(words: &[&str]) -> Outcome {
         for mechanism in wanted.mechanisms(scenario) {
             println!("==> {scenario} on {mechanism}, in a machine with {memory} MiB");
             let command_line = format!(
-                "console=ttyS0 quiet panic=-1 thash_entries=1048576 trunkline={scenario} \
-                 mechanism={mechanism} connections={}",
+                "console=ttyS0 quiet panic=-1 mitigations=off init_on_alloc=0 apparmor=0 thash_entries=1048576 \
+                 trunkline={scenario} mechanism={mechanism} connections={}",
                 wanted.connections
             );
             boot(&kernel, &files, memory, &command_line)?;

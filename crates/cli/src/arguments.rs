@@ -23,11 +23,11 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     Serve(ServeArguments),
     Connect(ConnectArguments),
+    Load(Box<LoadArguments>),
     Compare(CompareArguments),
     /// Serves one client of `serve --model processes`.
     #[command(hide = true)]
     EchoStandardInput,
-    Load(Box<LoadArguments>),
 }
 
 /// Serve one or many services until Ctrl-C.

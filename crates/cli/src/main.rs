@@ -19,6 +19,7 @@ mod ending;
 mod failure;
 mod framing;
 mod load;
+mod machine;
 mod mechanism;
 mod models;
 mod picture;
@@ -38,9 +39,9 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Connect(arguments) => connect::run(&arguments),
+        Command::Load(arguments) => load::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
         Command::EchoStandardInput => models::processes::serve_standard_input(),
-        Command::Load(arguments) => load::run(&arguments),
     };
     result.unwrap_or_else(|failure| failure.report())
 }

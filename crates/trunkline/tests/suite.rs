@@ -94,6 +94,8 @@ macro_rules! suite {
                 bytes::s23_both_full_is_no_deadlock
                 bytes::s26_half_close_echo
                 bytes::s28_rst_mid_write
+                bytes::a4_a_slow_reader_blocks_nobody
+                bytes::e7_a_flooding_peer_starves_nobody
 
                 stopping::a7_drain_answers_every_request_it_took
             );
@@ -226,6 +228,7 @@ mod on_kernel {
                 on_kernel!(@cases ()
                     on_kernels::s25_oob_byte
                     on_kernels::s28_no_sigpipe
+                    on_kernels::s46_fork_child
                 );
 
                 // These start their own program again.

@@ -18,8 +18,11 @@ use load::Load;
 /// Tells the second start of ourselves from the first.
 pub(crate) const LIMIT_RAISED: &str = "--limit-raised";
 
-/// How many connections lie idle in the memory figure.
-const IDLE_CONNECTIONS: usize = 9_000;
+/// How many connections lie idle in the memory figure: the scenario `20k-connections`, with what a process that may have
+/// 20 000 descriptors can hold.
+const IDLE_CONNECTIONS: usize = 19_000;
+/// What one of them may cost the server in user space.
+const IDLE_BYTES_MAX: u64 = 300;
 /// Descriptors that we need besides.
 const DESCRIPTORS_SPARE: usize = 100;
 
@@ -95,6 +98,11 @@ fn idle_memory(trunkline: &Path) -> Outcome {
         each(accepted),
         each(answered)
     );
+    if each(answered) > IDLE_BYTES_MAX {
+        return Err(format!(
+            "an idle connection may cost {IDLE_BYTES_MAX} bytes"
+        ));
+    }
     Ok(())
 }
 

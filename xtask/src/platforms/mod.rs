@@ -4,7 +4,7 @@
 //! It builds the standard library for every target from its sources, which needs Debian's `rustc-web` and takes a
 //! while: some minutes for each platform on a small machine, less when repeated.
 
-mod toolchain;
+pub(crate) mod toolchain;
 mod wine;
 
 use std::fmt::Write as _;

@@ -16,14 +16,14 @@ const BUILD_STD: &str = "-Zbuild-std=std,panic_unwind,test";
 /// The versions that are known to work together.
 const ZIG: [&str; 2] = ["ziglang==0.17.0", "cargo-zigbuild==0.24.0"];
 
-pub(super) struct Toolchain {
+pub(crate) struct Toolchain {
     /// Where it builds: beside the usual builds, which have another compiler.
     target_folder: PathBuf,
 }
 
 impl Toolchain {
     /// Finds it, or installs it if we may.
-    pub(super) fn find() -> Result<Toolchain, String> {
+    pub(crate) fn find() -> Result<Toolchain, String> {
         if !exists("/usr/bin/cargo") || !exists("/usr/lib/rustlib/src/rust/library/std/Cargo.toml")
         {
             install(&["rustc-web", "cargo-web", "rust-web-src"])?;
@@ -66,7 +66,7 @@ impl Toolchain {
     }
 
     /// A program that builds with this toolchain, whatever the one is that started us.
-    fn command(&self, program: &str) -> Command {
+    pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command
             .current_dir(workspace_root())
@@ -132,7 +132,7 @@ fn zig_in(environment: &Path) -> Result<PathBuf, String> {
 }
 
 /// Has the packages installed if the program is not there.
-pub(super) fn need(program: &str, packages: &[&str]) -> Result<(), String> {
+pub(crate) fn need(program: &str, packages: &[&str]) -> Result<(), String> {
     if is_installed(program) {
         Ok(())
     } else {
@@ -141,7 +141,7 @@ pub(super) fn need(program: &str, packages: &[&str]) -> Result<(), String> {
 }
 
 /// Installs Debian packages, which takes root; otherwise says what is missing.
-fn install(packages: &[&str]) -> Result<(), String> {
+pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
     let names = packages.join(" ");
     let user = Command::new("id").arg("-u").output();
     let is_root = user.is_ok_and(|output| output.stdout.trim_ascii() == b"0");

@@ -14,8 +14,8 @@ use crate::units::{count, duration};
 /// thousands of socket pairs. "models": what the echo service costs that is built without any of them (a polling loop,
 /// timeouts in turn, a thread or a process per connection) and with each; the same messages over the same connections.
 ///
-/// Everything is measured in rounds, and what is shown is the median of the rounds with the range. It takes about a
-/// hundred seconds; let nothing else run meanwhile.
+/// Everything is measured in rounds, and what is shown is the median of the rounds with the range. It takes less
+/// than two minutes; let nothing else run meanwhile.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -44,7 +44,7 @@ pub(crate) struct CompareArguments {
     pub(crate) rounds: Option<usize>,
 
     /// How long it may take, about.
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "100s", conflicts_with = "rounds", allow_negative_numbers = true)]
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "105s", conflicts_with = "rounds", allow_negative_numbers = true)]
     pub(crate) time: Duration,
 
     /// Where the page goes.

@@ -21,6 +21,8 @@ const UNDER_WAY_MAX: usize = 400;
 pub(crate) struct Clients {
     event_loop: EventLoop<Talk>,
     remote: Remote<Order>,
+    /// When there is no time left for anything.
+    give_up: Option<Instant>,
 }
 
 /// What the clients are told.
@@ -143,7 +145,7 @@ impl Handler for Talk {
 }
 
 impl Clients {
-    pub(crate) fn new(address: SocketAddr) -> Result<Self, String> {
+    pub(crate) fn new(address: SocketAddr, give_up: Option<Instant>) -> Result<Self, String> {
         let kernel = Kernel::new().map_err(|error| format!("cannot begin to wait: {error}"))?;
         let mut message = [b'.'; MESSAGE_BYTES];
         message[MESSAGE_BYTES - 1] = b'\n';
@@ -159,7 +161,11 @@ impl Clients {
         };
         let event_loop = EventLoop::over(kernel, talk, Options::default());
         let remote = event_loop.remote();
-        Ok(Self { event_loop, remote })
+        Ok(Self {
+            event_loop,
+            remote,
+            give_up,
+        })
     }
 
     /// Makes so many connections, and sees that all of them are accepted.
@@ -191,18 +197,19 @@ impl Clients {
         answers_min: usize,
     ) -> Result<&[u64], String> {
         let start = Instant::now();
+        let deadline = self.deadline();
         let before = self.talk().latencies.len();
         loop {
-            let elapsed = start.elapsed();
+            let now = Instant::now();
             let answers = self.talk().latencies.len() - before;
-            if elapsed >= duration && answers >= answers_min {
+            if now - start >= duration && answers >= answers_min {
                 break;
             }
-            if elapsed > PATIENCE {
-                return Err(no_answer());
+            if now >= deadline {
+                return Err(self.no_answer());
             }
-            let rest = duration.saturating_sub(elapsed);
-            self.turn(if rest.is_zero() { PATIENCE } else { rest })?;
+            let end = start + duration;
+            self.turn(if now < end { end } else { deadline } - now)?;
         }
         Ok(&self.talk().latencies[before..])
     }
@@ -224,6 +231,22 @@ impl Clients {
         Ok(())
     }
 
+    /// Until when something that begins now is waited for.
+    fn deadline(&self) -> Instant {
+        let patient = Instant::now() + PATIENCE;
+        self.give_up.map_or(patient, |give_up| patient.min(give_up))
+    }
+
+    fn no_answer(&self) -> String {
+        if self
+            .give_up
+            .is_some_and(|give_up| Instant::now() >= give_up)
+        {
+            return "there was no time left".to_owned();
+        }
+        format!("no answer within {} s", PATIENCE.as_secs())
+    }
+
     fn talk(&self) -> &Talk {
         self.event_loop.handler()
     }
@@ -234,11 +257,11 @@ impl Clients {
     }
 
     fn until(&mut self, is_true: impl Fn(&Talk) -> bool) -> Result<(), String> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = self.deadline();
         while !is_true(self.talk()) {
             let rest = deadline.saturating_duration_since(Instant::now());
             if rest.is_zero() {
-                return Err(no_answer());
+                return Err(self.no_answer());
             }
             self.turn(rest)?;
         }
@@ -253,8 +276,4 @@ impl Clients {
             None => Ok(()),
         }
     }
-}
-
-fn no_answer() -> String {
-    format!("no answer within {} s", PATIENCE.as_secs())
 }

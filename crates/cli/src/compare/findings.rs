@@ -5,7 +5,6 @@ use std::time::Instant;
 use serde::Serialize;
 use trunkline::Mechanism;
 
-use super::machine::Machine;
 use super::plan::{FEW_SOURCES, Plan};
 use super::processors::Processors;
 use super::progress::Progress;
@@ -14,10 +13,14 @@ use super::samples::Samples;
 use super::served::{self, Served};
 use super::turns::{Pairs, cost};
 use crate::failure::Failure;
+use crate::machine::Machine;
 use crate::quantity::grouped;
 
 /// How much of the time the mechanisms may take, if the models are measured too.
-const MECHANISMS_SHARE: f64 = 0.2;
+const MECHANISMS_SHARE: f64 = 0.13;
+
+/// From here on the client is said to have been the limit.
+const CLIENT_IS_THE_LIMIT_PERCENT: f64 = 95.0;
 
 /// Everything.
 #[derive(Debug, Serialize)]
@@ -25,7 +28,7 @@ pub(crate) struct Findings {
     pub(crate) machine: Machine,
     pub(crate) processors: String,
     pub(crate) seconds: u64,
-    /// What could not be measured, and why.
+    /// What could not be measured, and why; what to bear in mind.
     pub(crate) remarks: Vec<String>,
     pub(crate) mechanisms: Option<Mechanisms>,
     pub(crate) models: Option<Models>,
@@ -179,7 +182,8 @@ impl Mechanisms {
             high_descriptors: Curves::new(plan, &plan.descriptors),
         };
         let mut groups = Vec::new();
-        for question in [Question::One, Question::All, Question::Some, Question::High] {
+        // The quick ones first: when time is short, they are all there.
+        for question in [Question::High, Question::One, Question::Some, Question::All] {
             for place in 0..found.curves(question).over.len() {
                 let step = |which| (question, place, which);
                 groups.push((0..plan.mechanisms.len()).map(step).collect());
@@ -299,7 +303,8 @@ impl Models {
         };
         let done = rounds::run(&groups, budget, progress, describe, |&(which, place)| {
             let point = &mut found.servers[which].at[place];
-            match served::measure(&plan.models[which], plan.connections[place], processors) {
+            let (model, connections) = (&plan.models[which], plan.connections[place]);
+            match served::measure(model, connections, processors, budget.give_up()) {
                 Ok(served) => point.rounds.push(Some(served)),
                 Err(reason) => {
                     point.rounds.push(None);
@@ -325,7 +330,34 @@ impl Models {
                 }
             }
         }
+        remarks.extend(self.limited_by_the_client());
         remarks
+    }
+
+    /// Where it was not the server that could do no more.
+    fn limited_by_the_client(&self) -> Option<String> {
+        let mut limited = Vec::new();
+        for model in &self.servers {
+            let points = model.at.iter().zip(&self.connections);
+            let counts: Vec<_> = points
+                .filter(|(point, _)| {
+                    let used = point.samples(|served| served.all_active.client_cpu_percent);
+                    let used = used.spread().map(|spread| spread.median);
+                    used.is_some_and(|used| used >= CLIENT_IS_THE_LIMIT_PERCENT)
+                })
+                .map(|(_, &connections)| grouped(connections as u64))
+                .collect();
+            if !counts.is_empty() {
+                limited.push(format!("{} with {}", model.name, counts.join(", ")));
+            }
+        }
+        (!limited.is_empty()).then(|| {
+            format!(
+                "the client used all of its processor, so the server might answer more messages per second than are shown: \
+                 {} connections",
+                limited.join("; ")
+            )
+        })
     }
 
     /// This model with this number of connections.

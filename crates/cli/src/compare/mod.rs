@@ -15,7 +15,6 @@ mod arguments;
 mod claims;
 mod client;
 mod findings;
-mod machine;
 mod page;
 mod plan;
 mod processors;

@@ -8,9 +8,10 @@
 use super::arguments::Part;
 use super::claims::Claim;
 use super::findings::{Findings, Models};
-use super::machine::Machine;
+use super::samples::Spread;
 use super::shown::{Dispatch, QUANTITIES, Quantity, dispatches};
 use super::target::MARK;
+use crate::machine::Machine;
 use crate::picture::{Axis, Chart, Page, Scale, Series, Table};
 use crate::quantity::{Unit, grouped};
 
@@ -19,7 +20,7 @@ pub(super) fn html(findings: &Findings, claims: &[Claim]) -> String {
     let mut page = Page::new("What it costs to serve many clients");
     page.paragraph(&summary(&findings.machine));
     page.paragraph(
-        "Measured by `trunkline compare`. Points are medians of the rounds, bars their range; both axes of most figures are \
+        "Measured by the command trunkline compare. Points are medians of the rounds, bars their range; both axes of most figures are \
          logarithmic: each further line is ten times as much.",
     );
     if !findings.machine.optimised {
@@ -52,7 +53,7 @@ pub(super) fn html(findings: &Findings, claims: &[Claim]) -> String {
         page.table(&claims_table(claims, Part::Models));
     }
     if !findings.remarks.is_empty() {
-        page.heading("What was not measured");
+        page.heading("To bear in mind");
         for remark in &findings.remarks {
             page.paragraph(remark);
         }
@@ -87,18 +88,24 @@ fn dispatch_chart(dispatch: &Dispatch) -> Chart {
     let y = Axis::new(dispatch.what, Unit::Nanoseconds, Scale::Log);
     let mut chart = Chart::new(&dispatch.title, x, y).describe(dispatch.see);
     for curve in &dispatch.curves.curves {
-        let mut points = Vec::new();
-        let mut ranges = Vec::new();
-        for (place, &size) in dispatch.curves.over.iter().enumerate() {
-            if let Some(spread) = dispatch.spread(&curve.mechanism, place) {
-                points.push((size as f64, spread.median));
-                ranges.push((size as f64, spread.low, spread.high));
-            }
-        }
-        let series = Series::line(&curve.mechanism, points);
-        chart = chart.with(series.with_dots().with_ranges(ranges));
+        let over = dispatch.curves.over.iter().enumerate();
+        let spreads = over.map(|(place, &size)| (size, dispatch.spread(&curve.mechanism, place)));
+        chart = chart.with(line(&curve.mechanism, spreads));
     }
     chart
+}
+
+/// Medians joined by a line, with their ranges; what was not measured is left out.
+fn line(name: &str, spreads: impl Iterator<Item = (usize, Option<Spread>)>) -> Series {
+    let mut points = Vec::new();
+    let mut ranges = Vec::new();
+    for (at, spread) in spreads {
+        if let Some(spread) = spread {
+            points.push((at as f64, spread.median));
+            ranges.push((at as f64, spread.low, spread.high));
+        }
+    }
+    Series::line(name, points).with_dots().with_ranges(ranges)
 }
 
 fn quantity_chart(quantity: &Quantity, models: &Models) -> Chart {
@@ -114,16 +121,12 @@ fn quantity_chart(quantity: &Quantity, models: &Models) -> Chart {
     }
     let mut chart = Chart::new(quantity.title, x, y).describe(quantity.see);
     for (which, model) in models.servers.iter().enumerate() {
-        let mut points = Vec::new();
-        let mut ranges = Vec::new();
-        for (place, &connections) in models.connections.iter().enumerate() {
-            if let Some(spread) = quantity.samples(models, which, place).spread() {
-                points.push((connections as f64, spread.median));
-                ranges.push((connections as f64, spread.low, spread.high));
-            }
-        }
-        let series = Series::line(&model.name, points);
-        chart = chart.with(series.with_dots().with_ranges(ranges));
+        let counts = models.connections.iter().enumerate();
+        let spreads = counts.map(|(place, &connections)| {
+            let samples = quantity.samples(models, which, place);
+            (connections, samples.spread())
+        });
+        chart = chart.with(line(&model.name, spreads));
     }
     chart
 }

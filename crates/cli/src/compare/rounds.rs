@@ -7,6 +7,10 @@ use super::progress::Progress;
 
 /// More than this make nothing clearer.
 const ROUNDS_MAX: usize = 7;
+/// How much of a round has to fit into the time that is left.
+const PUNCTUALITY: f64 = 0.9;
+/// What has begun in time may end this much later.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// How often, or how long.
 #[derive(Debug, Clone, Copy)]
@@ -63,10 +67,21 @@ impl Budget {
         matches!(self, Budget::Until(end) if Instant::now() >= end)
     }
 
+    /// When whatever has begun is to be given up.
+    pub(crate) fn give_up(self) -> Option<Instant> {
+        match self {
+            Budget::Rounds(_) => None,
+            Budget::Until(end) => Some(end + GRACE),
+        }
+    }
+
     fn allows_another(self, rounds: usize, last: Duration) -> bool {
         match self {
             Budget::Rounds(wanted) => rounds < wanted,
-            Budget::Until(end) => rounds < ROUNDS_MAX && Instant::now() + last <= end,
+            // It may end a little late.
+            Budget::Until(end) => {
+                rounds < ROUNDS_MAX && Instant::now() + last.mul_f64(PUNCTUALITY) <= end
+            }
         }
     }
 }

@@ -15,7 +15,14 @@ pub(crate) struct Spread {
     pub(crate) low: f64,
     pub(crate) median: f64,
     pub(crate) high: f64,
+    /// How many samples they are of.
+    pub(crate) rounds: usize,
 }
+
+/// So many rounds at least tell how far samples reach.
+const ROUNDS_TELLING: usize = 3;
+/// And with fewer, samples of the same thing may well differ as much.
+const NOISE_WITHOUT_ROUNDS: std::ops::Range<f64> = 0.8..1.25;
 
 impl FromIterator<Option<f64>> for Samples {
     fn from_iter<I: IntoIterator<Item = Option<f64>>>(samples: I) -> Self {
@@ -55,7 +62,12 @@ impl Spread {
         } else {
             samples[middle]
         };
-        Some(Self { low, median, high })
+        Some(Self {
+            low,
+            median,
+            high,
+            rounds: samples.len(),
+        })
     }
 
     /// Each as many times as large.
@@ -64,6 +76,7 @@ impl Spread {
             low: factor * self.low,
             median: factor * self.median,
             high: factor * self.high,
+            ..self
         }
     }
 
@@ -88,9 +101,11 @@ impl Spread {
         format!("{median} ({low} – {high})")
     }
 
-    /// Whether these ratios are on both sides of 1: then none of the two is known to be the larger.
+    /// Whether these ratios are on both sides of 1, or too few and too near: then none of the two is known to be the
+    /// larger.
     pub(crate) fn is_within_noise(self) -> bool {
-        self.low <= 1.0 && self.high >= 1.0
+        let few = self.rounds < ROUNDS_TELLING && NOISE_WITHOUT_ROUNDS.contains(&self.median);
+        few || self.low <= 1.0 && self.high >= 1.0
     }
 }
 
@@ -139,5 +154,9 @@ mod tests {
         assert!(noise(&[0.9, 1.1, 1.2]));
         assert!(!noise(&[1.01, 1.1, 1.2]));
         assert!(!noise(&[0.8, 0.9, 0.99]));
+        // Too few to know.
+        assert!(noise(&[1.1, 1.2]));
+        assert!(noise(&[0.9]));
+        assert!(!noise(&[2.0]));
     }
 }

@@ -15,13 +15,13 @@ use super::server::Server;
 use super::turns::cpu_time;
 
 /// How long clients talk while they are measured.
-const TALK: Duration = Duration::from_millis(150);
+const TALK: Duration = Duration::from_millis(100);
 /// And before that.
-const WARM_UP: Duration = Duration::from_millis(30);
-/// However long they take: fewer answers than these say nothing.
-const ANSWERS_MIN: usize = 3;
+const WARM_UP: Duration = Duration::from_millis(20);
+/// However long they take: one answer alone says nothing of the next.
+const ANSWERS_MIN: usize = 2;
 /// How long all are silent.
-const SILENCE: Duration = Duration::from_millis(60);
+const SILENCE: Duration = Duration::from_millis(40);
 
 /// What was measured of one model with c connections, in one round.
 #[derive(Debug, Clone, Serialize)]
@@ -52,15 +52,16 @@ pub(crate) struct Talked {
     pub(crate) client_cpu_percent: f64,
 }
 
-/// Starts the model, measures it and stops it.
+/// Starts the model, measures it and stops it; not beyond `give_up`.
 pub(crate) fn measure(
     model: &str,
     connections: usize,
     processors: &Processors,
+    give_up: Option<Instant>,
 ) -> Result<Served, String> {
     let server = Server::start(model, processors)?;
     // One who has come and gone: what the server needs once is there.
-    let mut first = Clients::new(server.address())?;
+    let mut first = Clients::new(server.address(), give_up)?;
     first.connect(1)?;
     let with_first = server.footprint()?;
     first.leave()?;
@@ -70,7 +71,7 @@ pub(crate) fn measure(
 
     let before = server.footprint()?;
     let cpu_before = server.clocks()?.now();
-    let mut clients = Clients::new(server.address())?;
+    let mut clients = Clients::new(server.address(), give_up)?;
     clients.connect(connections)?;
     let clocks = server.clocks()?;
     let connect_cpu = clocks.now().saturating_sub(cpu_before);

@@ -14,7 +14,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use super::processors::Processors;
 
 /// What a server may take to end.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// What it may take to let go of a client's thread or process.
 const SETTLING_MAX: Duration = Duration::from_secs(1);
 

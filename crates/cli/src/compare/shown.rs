@@ -110,7 +110,7 @@ pub(super) const QUANTITIES: [Quantity; 10] = [
     Quantity {
         title: "Messages per second, all clients talk",
         what: "messages per second",
-        see: "The server has one processor. Where the client's own is used up (the data tell), a server could do more.",
+        see: "The server has one processor, and the client one. Where the client's is used up (said at the end), the server could do more.",
         unit: Unit::PerSecond,
         drawn: true,
         log: true,

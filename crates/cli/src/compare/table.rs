@@ -41,7 +41,7 @@ pub(super) fn text(findings: &Findings, claims: &[Claim]) -> String {
         );
     }
     for remark in &findings.remarks {
-        let _ = writeln!(text, "  not measured: {remark}");
+        let _ = writeln!(text, "  note: {remark}");
     }
     text
 }

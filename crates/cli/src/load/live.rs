@@ -15,11 +15,12 @@ pub(crate) struct Live {
     label: String,
     zero: Option<Instant>,
     last: (Instant, u64),
+    next: Instant,
 }
 
 impl Live {
     /// How often the line changes.
-    pub(crate) const INTERVAL: Duration = Duration::from_millis(200);
+    const INTERVAL: Duration = Duration::from_millis(200);
 
     /// A line that begins with this.
     pub(crate) fn new(label: impl Into<String>) -> Self {
@@ -29,6 +30,7 @@ impl Live {
             label: label.into(),
             zero: None,
             last: (Instant::now(), 0),
+            next: Instant::now(),
         }
     }
 
@@ -47,9 +49,10 @@ impl Live {
     }
 
     pub(crate) fn show(&mut self, progress: &[Arc<Progress>]) {
-        if !self.wanted {
+        if !self.wanted || self.next > Instant::now() {
             return;
         }
+        self.next = Instant::now() + Self::INTERVAL;
         let sum = |counter: fn(&Progress) -> &AtomicU64| {
             progress
                 .iter()

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use trunkline::{Error, ErrorKind, Remote};
 
-use super::driver::Start;
+use super::driver::{Start, Word};
 use super::live::Live;
 use super::plan::Plan;
 use super::record::Record;
-use super::worker::{Effort, Progress, Report, Task, work};
+use super::worker::{Effort, LOOK_AROUND, Progress, Report, Task, work};
 use crate::failure::Failure;
 use crate::quantity::grouped;
 
@@ -100,7 +100,7 @@ fn conduct(
             connections: plan.connections as u64,
         };
         // A thread that has ended has said why, or will.
-        let _ = remote.post(start);
+        let _ = remote.post(Word::Start(start));
         first += *made as u64;
     }
     live.begin(zero);
@@ -114,7 +114,8 @@ fn conduct(
         bytes_out: 0,
         interrupted: false,
     };
-    while let Some(report) = next(reports, live, progress) {
+    let remotes: Vec<_> = ready.into_iter().map(|(_, remote)| remote).collect();
+    while let Some(report) = next(reports, live, progress, &remotes) {
         let Report::Done(part) = report else { continue };
         let part = part?;
         outcome.record.add(part.record);
@@ -134,12 +135,12 @@ fn ready(
     live: &mut Live,
     reports: &Receiver<Report>,
     progress: &[Arc<Progress>],
-) -> Result<Vec<(usize, Remote<Start>)>, Failure> {
-    let mut ready: Vec<Option<(usize, Remote<Start>)>> = vec![None; plan.threads];
+) -> Result<Vec<(usize, Remote<Word>)>, Failure> {
+    let mut ready: Vec<Option<(usize, Remote<Word>)>> = vec![None; plan.threads];
     let mut failure = None;
     let mut heard = 0;
     while heard < plan.threads {
-        let Some(report) = next(reports, live, progress) else {
+        let Some(report) = next(reports, live, progress, &[]) else {
             break;
         };
         let Report::Ready {
@@ -170,12 +171,24 @@ fn ready(
     Ok(ready.into_iter().flatten().collect())
 }
 
-fn next(reports: &Receiver<Report>, live: &mut Live, progress: &[Arc<Progress>]) -> Option<Report> {
+/// The next report. Meanwhile these threads are told to see how late it is.
+fn next(
+    reports: &Receiver<Report>,
+    live: &mut Live,
+    progress: &[Arc<Progress>],
+    remotes: &[Remote<Word>],
+) -> Option<Report> {
     loop {
-        match reports.recv_timeout(Live::INTERVAL) {
+        match reports.recv_timeout(LOOK_AROUND) {
             Ok(report) => return Some(report),
-            Err(RecvTimeoutError::Timeout) => live.show(progress),
             Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => {
+                // One that has ended hears nothing any more.
+                for remote in remotes {
+                    let _ = remote.post(Word::Look);
+                }
+                live.show(progress);
+            }
         }
     }
 }

@@ -21,6 +21,14 @@ const NAMES: [(&str, Verify); 3] = [
     ("echo", Verify::Echo),
 ];
 
+impl Verify {
+    /// As it is typed.
+    pub(crate) fn name(self) -> &'static str {
+        let named = NAMES.iter().find(|(_, verify)| *verify == self);
+        named.map_or("order", |(name, _)| name)
+    }
+}
+
 impl FromStr for Verify {
     type Err = String;
 

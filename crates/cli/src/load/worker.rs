@@ -10,13 +10,13 @@ use rustix::time::{ClockId, clock_gettime};
 use trunkline::network::kernel::Kernel;
 use trunkline::{Error, EventLoop, Operation, Options, Remote, Stats};
 
-use super::driver::{Driver, Start};
+use super::driver::{Driver, Word};
 use super::pace::{Schedule, nanoseconds};
 use super::plan::Plan;
 use super::record::Record;
 
 /// How long a thread may wait before it looks whether the time is up or somebody has interrupted.
-const LOOK_AROUND: Duration = Duration::from_millis(20);
+pub(crate) const LOOK_AROUND: Duration = Duration::from_millis(20);
 /// Connections being made at once, over all threads: servers' backlogs are finite, and what does not fit costs a second.
 const PENDING_MAX: usize = 128;
 /// Connections that have nothing under way are closed in order within this.
@@ -48,7 +48,7 @@ pub(crate) enum Report {
     Ready {
         index: usize,
         made: usize,
-        outcome: Result<Remote<Start>, Error>,
+        outcome: Result<Remote<Word>, Error>,
     },
     Done(Result<Box<Part>, Error>),
 }
@@ -179,7 +179,7 @@ impl Work {
         let mut begin = None;
         let mut driving = true;
         while driving {
-            driving = self.client.turn(Some(LOOK_AROUND))?;
+            driving = self.client.turn(None)?;
             let driver = self.client.handler();
             if begin.is_none() && driver.has_begun() {
                 begin = Some((Instant::now(), Effort::spent()));

@@ -4,9 +4,13 @@
 //! while is a property of the socket; either way it says "would block".
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 
+use super::accept::{Next, after_failure};
 use super::tally::Tally;
+
+/// Clients accepted before the others have their turn again.
+const ACCEPTS_MAX: usize = 64;
 
 /// One client.
 struct Conversation {
@@ -72,12 +76,31 @@ impl Conversations {
         }
     }
 
-    pub(super) fn begin(&mut self, stream: TcpStream) {
-        self.tally.opened();
-        self.open.push(Conversation {
-            stream,
-            answer: Vec::new(),
-        });
+    /// Lets in those who wait, after `prepare`; not too many at once, because others wait for an answer. Says whether
+    /// anybody might still wait whom the server could let in.
+    pub(super) fn accept(
+        &mut self,
+        listener: &TcpListener,
+        prepare: impl Fn(&TcpStream) -> io::Result<()>,
+    ) -> io::Result<bool> {
+        for _ in 0..ACCEPTS_MAX {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    prepare(&stream)?;
+                    self.tally.opened();
+                    self.open.push(Conversation {
+                        stream,
+                        answer: Vec::new(),
+                    });
+                }
+                Err(error) => match after_failure(error)? {
+                    // Without a descriptor for the next client there are others to serve.
+                    Next::Nobody | Next::Rest => return Ok(false),
+                    Next::Again => {}
+                },
+            }
+        }
+        Ok(true)
     }
 
     /// Gives everybody one turn.

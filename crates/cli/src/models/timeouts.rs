@@ -11,15 +11,12 @@ use std::time::Duration;
 
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 
-use super::accept::{Next, after_failure};
 use super::conversation::Conversations;
 use super::stop::Stop;
 use super::tally::Tally;
 
 /// How long the server waits for one socket.
 const PATIENCE: Duration = Duration::from_millis(1);
-/// Clients accepted before the others have their turn again.
-const ACCEPTS_MAX: usize = 64;
 
 pub(super) fn serve(listener: &TcpListener, stop: &Stop) -> io::Result<Tally> {
     let mut conversations = Conversations::new();
@@ -27,20 +24,12 @@ pub(super) fn serve(listener: &TcpListener, stop: &Stop) -> io::Result<Tally> {
     // The standard library has this for streams only; `accept` minds it as well.
     set_socket_timeout(listener, Timeout::Recv, Some(PATIENCE))?;
     loop {
-        // Clients who come together are let in together: with a round between them it would take minutes.
-        for _ in 0..ACCEPTS_MAX {
-            match listener.accept() {
-                Ok((stream, _)) => {
-                    stream.set_read_timeout(Some(PATIENCE))?;
-                    stream.set_write_timeout(Some(PATIENCE))?;
-                    conversations.begin(stream);
-                }
-                Err(error) => match after_failure(error)? {
-                    Next::Nobody | Next::Rest if stop.asked() => return Ok(conversations.finish()),
-                    Next::Nobody | Next::Rest => break,
-                    Next::Again => {}
-                },
-            }
+        let more = conversations.accept(listener, |stream| {
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_write_timeout(Some(PATIENCE))
+        })?;
+        if stop.asked() && !more {
+            return Ok(conversations.finish());
         }
         conversations.round();
     }

@@ -303,3 +303,26 @@ fn servers_end_with_the_comparison_however_it_ends() {
         std::thread::yield_now();
     }
 }
+
+#[test]
+fn progress_is_shown_on_a_terminal() {
+    let folder = Folder::new("progress");
+    let page = folder.file("page.html");
+    let command = trunkline(&small(&page, &[]));
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let line: Vec<_> = words.map(|word| word.to_str().unwrap()).collect();
+    // `script` gives the command a terminal and passes on what it writes there.
+    let output = process::Command::new("script")
+        .args(["-q", "-e", "-c", &line.join(" "), "/dev/null"])
+        .stdin(process::Stdio::null())
+        .output()
+        .unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{shown}");
+    assert!(
+        shown.contains("  mechanisms, round 1 of 1: poll"),
+        "{shown}"
+    );
+    // The line is gone before the result begins, with its date.
+    assert!(shown.contains("\r\u{1b}[K20"), "{shown:?}");
+}

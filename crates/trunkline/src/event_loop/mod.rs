@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::connection::Facts;
+use crate::connection::{Facts, Phase};
 use crate::core::{Core, Due};
 use crate::handler::{Callback, Cause, Closed, Handler};
 use crate::io::ConnectionId;
@@ -326,6 +326,10 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                         continue;
                     };
                     connection.timers.retain(|&other| other != timer_id);
+                    // Nothing but its end is told of one that is being reset, perhaps because a callback panicked.
+                    if connection.facts.phase() == Phase::Aborting {
+                        continue;
+                    }
                     let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
                         continue;
                     };

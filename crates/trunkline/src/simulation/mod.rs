@@ -1,6 +1,7 @@
 //! Proof by simulation: the simulated network itself, its likeness to the kernel, and the engine's life in it.
 
 mod client_life;
+mod fan_out;
 mod fidelity;
 mod life;
 mod mutants;

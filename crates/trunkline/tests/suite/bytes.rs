@@ -6,7 +6,7 @@ use trunkline::network::Network;
 use trunkline::{Flow, Io, Options, Role};
 
 use super::pair::{Apart, Happening, Pair, bump, counter, options};
-use super::scripted::{Stage, echo, numbered_lines};
+use super::scripted::{Stage, assert_few, echo, numbered_lines};
 
 /// Four megabytes there and back through socket buffers that hold a part of it: no write is ever whole.
 pub(crate) fn s15_short_write_4mb<N: Network, P: FnMut()>(apart: Apart<N, P>) {
@@ -174,5 +174,95 @@ pub(crate) fn s28_rst_mid_write<N: Network, P: FnMut()>(apart: Apart<N, P>) {
     stage.hear_bytes(&mut peer, 1);
     stage.abort(&peer);
     stage.until("told", |_| failed.get() == 1);
+    stage.end();
+}
+
+/// One who never reads what is sent to it again and again costs the others nothing: each is answered in as many turns as
+/// if it were not there.
+pub(crate) fn a4_a_slow_reader_blocks_nobody<N: Network, P: FnMut()>(apart: Apart<N, P>) {
+    const TURNS_MAX: u64 = 8;
+    const LIMIT: usize = 256 * 1024;
+    let limited = Options {
+        hard_limit_bytes: LIMIT,
+        linger: std::time::Duration::from_millis(20),
+        ..options()
+    };
+    let (full, mut first) = (counter(), None);
+    let seen = Rc::clone(&full);
+    let play = move |role: Option<Role>, io: &mut Io<'_, Pair>, happening: Happening<'_>| {
+        match happening {
+            Happening::Open if first.is_none() => first = Some(io.id()),
+            Happening::Frame(_) => {
+                // Everything that anybody says is told to the slow one, many times over.
+                let slow = first.unwrap();
+                if io.send_to(slow, &vec![b'x'; 32 * 1024]) == trunkline::Sent::Dropped {
+                    bump(&seen);
+                }
+                assert!(io.queued_on(slow) <= LIMIT);
+            }
+            _ => {}
+        }
+        echo(role, io, happening)
+    };
+    let mut stage = Stage::new(apart, limited, play);
+    let slow = stage.connect();
+    let mut others = [stage.connect(), stage.connect(), stage.connect()];
+    let (mut rounds, mut late) = (0, 0);
+    while full.get() < 10 {
+        rounds += 1;
+        for other in &mut others {
+            let asked = stage.server.stats().turns;
+            assert_eq!(stage.send_some(other, b"and?\n"), 5);
+            stage.hear_bytes(other, 5 * rounds);
+            late += usize::from(stage.server.stats().turns - asked > TURNS_MAX);
+        }
+    }
+    assert_few(late, rounds * others.len());
+    stage.abort(&slow);
+    for other in &others {
+        stage.close(other);
+    }
+    stage.end();
+}
+
+/// One sends without a pause, as much as the network takes. Whoever says little is answered in as many turns as if it
+/// were not there.
+pub(crate) fn e7_a_flooding_peer_starves_nobody<N: Network, P: FnMut()>(apart: Apart<N, P>) {
+    const TURNS_MAX: u64 = 8;
+    const LIGHT: usize = 8;
+    const ROUNDS: usize = 50;
+    let small = Options {
+        read_budget_bytes: 16 * 1024,
+        frame_budget: 16,
+        ..options()
+    };
+    let mut stage = Stage::new(apart, small, echo);
+    let mut flooding = stage.connect();
+    let mut light: Vec<_> = (0..LIGHT).map(|_| stage.connect()).collect();
+    let flood = numbered_lines(4096, 64);
+    let (mut position, mut late) = (0, 0);
+    for round in 1..=ROUNDS {
+        for peer in &mut light {
+            assert_eq!(stage.send_some(peer, b"and?\n"), 5);
+        }
+        let asked = stage.server.stats().turns;
+        for peer in &mut light {
+            stage.until("answered", |stage| {
+                let count = stage.send_some(&mut flooding, &flood[position..]);
+                position = (position + count) % flood.len();
+                // It reads, so that nothing holds it back.
+                stage.hear(&mut flooding);
+                stage.hear(peer);
+                peer.heard.len() == 5 * round
+            });
+        }
+        late += usize::from(stage.server.stats().turns - asked > TURNS_MAX);
+    }
+    assert_few(late, ROUNDS);
+    assert!(flooding.heard.len() > 10 * 5 * ROUNDS, "no flood");
+    stage.abort(&flooding);
+    for peer in &light {
+        stage.close(peer);
+    }
     stage.end();
 }

@@ -3,19 +3,21 @@
 use std::time::Duration;
 
 use trunkline::network::Network;
-use trunkline::{Flow, Options, Role};
+use trunkline::{Flow, Options, Overflow, Role};
 
 use super::pair::{Happening, converse, options};
 
 /// Every operation from every callback, on itself and on another connection: nothing panics, nothing hangs, each
 /// connection closes exactly once.
 pub(crate) fn a11_every_operation_from_every_callback<N: Network>(mut network: impl FnMut() -> N) {
-    for operation in 0..9 {
+    for operation in 0..OPERATIONS {
         for moment in 0..7 {
             every_operation_once(network(), operation, moment);
         }
     }
 }
+
+const OPERATIONS: u32 = 14;
 
 fn every_operation_once<N: Network>(network: N, operation: u32, moment: u32) {
     let quick = Options {
@@ -57,6 +59,9 @@ fn every_operation_once<N: Network>(network: N, operation: u32, moment: u32) {
         if now == moment && !done && role.is_none_or(|role| role == Role::Accepted) {
             done = true;
             for id in [io.id()].into_iter().chain(others.clone()) {
+                // Whatever else is done, looking does no harm.
+                let there = io.connection_stats(id).is_some();
+                assert_eq!(there, io.peer_of(id).is_some());
                 match operation {
                     0 => drop(io.send_to(id, b"more")),
                     1 => io.close_connection(id),
@@ -66,6 +71,11 @@ fn every_operation_once<N: Network>(network: N, operation: u32, moment: u32) {
                     5 => io.resume_connection(id),
                     6 => drop(io.connect("127.0.0.1:1".parse().unwrap())),
                     7 => io.stop(),
+                    8 => drop(io.send_keyed(id, 1, b"more")),
+                    9 => drop(io.broadcast([id, io.id()], &[b'b'; 1000])),
+                    10 => drop(io.broadcast_keyed([id, io.id()], 1, &[b'k'; 1000])),
+                    11 => io.set_overflow(id, Overflow::DropOldest),
+                    12 => io.set_overflow(id, Overflow::CloseAfter(Duration::from_millis(1))),
                     _ => io.kill(),
                 }
             }

@@ -184,3 +184,62 @@ fn be_stopped(mechanism: Mechanism) {
     );
     println!("each fired once, all answered");
 }
+
+/// A program that was started from inside a callback, and lives on, holds none of our descriptors: a connection that we
+/// close ends for its peer at once, the port is free when the listener is closed, and the loop goes on as before.
+pub(crate) fn s46_fork_child(mechanism: Mechanism) {
+    let children = Rc::new(std::cell::RefCell::new(Vec::new()));
+    let starting = Rc::clone(&children);
+    let play = move |_: Option<Role>, io: &mut Io<'_, Pair>, happening: Happening<'_>| {
+        match happening {
+            Happening::Frame(b"start") => {
+                let child = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn();
+                starting.borrow_mut().push(child.unwrap());
+                let _ = io.send(b"started");
+                io.close();
+            }
+            Happening::Frame(frame) => drop(io.send(frame)),
+            Happening::End => io.close(),
+            _ => {}
+        }
+        Flow::Continue
+    };
+    let mut server = EventLoop::over(kernel(mechanism), Pair::new(play), options());
+    let address = server.listen(any_port()).unwrap();
+    let remote = server.remote();
+    let client = std::thread::spawn(move || {
+        let patient = || {
+            let stream = TcpStream::connect(address).unwrap();
+            stream
+                .set_read_timeout(Some(Duration::from_secs(30)))
+                .unwrap();
+            stream
+        };
+        let mut stays = patient();
+        for round in 1..=3 {
+            let mut starts = patient();
+            starts.write_all(b"start\n").unwrap();
+            let mut said = String::new();
+            // Up to the end of the stream, for which a descriptor that the child held would let us wait.
+            starts.read_to_string(&mut said).unwrap();
+            assert_eq!(said, "started\n");
+            stays.write_all(b"still there?\n").unwrap();
+            let mut answer = [0; 13];
+            stays.read_exact(&mut answer).unwrap();
+            assert_eq!(&answer, b"still there?\n", "round {round}");
+        }
+        remote.stop();
+    });
+    finish(server);
+    client.join().unwrap();
+    for child in children.borrow_mut().iter_mut() {
+        assert!(child.try_wait().unwrap().is_none(), "it lives on");
+        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap();
+        let sockets = descriptors
+            .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok())
+            .filter(|target| target.to_string_lossy().contains("anon_inode"));
+        assert_eq!(sockets.count(), 0, "it holds a selector of ours");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}

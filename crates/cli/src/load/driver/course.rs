@@ -15,6 +15,15 @@ const ENTRIES_MIN: usize = 8;
 
 /// What the coordinator says to a thread.
 #[derive(Debug, Clone, Copy)]
+pub(crate) enum Word {
+    /// Begin.
+    Start(Start),
+    /// See how late it is. Whoever waits for nothing but its sockets need not set a timer for each wait.
+    Look,
+}
+
+/// How a run begins.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Start {
     /// When the first message is due.
     pub(crate) zero: Instant,

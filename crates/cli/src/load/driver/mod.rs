@@ -19,7 +19,7 @@ use super::record::Record;
 use super::template::Template;
 use super::wire::Wire;
 use course::Run;
-pub(crate) use course::{Lane, Start};
+pub(crate) use course::{Lane, Start, Word};
 
 /// All connections of one thread.
 pub(crate) struct Driver {
@@ -47,6 +47,8 @@ pub(crate) struct Driver {
     pub(crate) first_loss: Option<String>,
     /// When anything was last sent or answered, in nanoseconds from the start.
     last_event: u64,
+    /// The time as it was last seen, so that nobody has to look each time.
+    now: u64,
     lost: Vec<u64>,
 }
 
@@ -69,6 +71,7 @@ impl Driver {
             connect_error: None,
             first_loss: None,
             last_event: 0,
+            now: 0,
             lost: Vec::new(),
         }
     }
@@ -93,15 +96,14 @@ impl Driver {
         let Some(run) = &self.run else {
             return false;
         };
-        // A look at the clock only where it can matter.
         let quiet = self.active == 0 && self.outstanding == 0;
         // What was left to connections that are gone is due all the same.
         let owed = !self.abandoned.is_empty() || run.schedule.is_some() && !self.early.is_empty();
-        self.all_gone() || (quiet && (!owed || run.now() >= run.end)) || self.is_out_of_time(run)
+        self.all_gone() || (quiet && (!owed || self.now >= run.end)) || self.is_out_of_time(run)
     }
 
     fn is_out_of_time(&self, run: &Run) -> bool {
-        let now = run.now();
+        let now = self.now;
         if run.end != u64::MAX {
             let sent_in_time = now >= run.end;
             let waited = now >= run.end.saturating_add(nanoseconds(self.plan.wait));
@@ -244,7 +246,7 @@ impl Driver {
 impl Handler for Driver {
     type Codec = Wire;
     type State = Lane;
-    type Message = Start;
+    type Message = Word;
 
     fn codec(&self) -> Wire {
         self.wire.clone()
@@ -255,8 +257,11 @@ impl Handler for Driver {
         Some(Lane::new(self.members.len() - 1))
     }
 
-    fn message(&mut self, io: &mut Io<'_, Self>, start: Start) {
-        self.begin(io, &start);
+    fn message(&mut self, io: &mut Io<'_, Self>, word: Word) {
+        match word {
+            Word::Start(start) => self.begin(io, &start),
+            Word::Look => self.now = self.run.map_or(0, |run| run.now()),
+        }
     }
 
     fn timer(&mut self, lane: &mut Lane, io: &mut Io<'_, Self>, _token: u64) {
@@ -280,6 +285,7 @@ impl Handler for Driver {
             return Flow::Continue;
         };
         let now = run.now();
+        self.now = now;
         let reply = lane.matching.reply(
             answer,
             &mut self.template,

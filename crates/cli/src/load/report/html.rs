@@ -5,6 +5,7 @@ use crate::load::latency::Latency;
 use crate::load::pace::Pace;
 use crate::load::slo::shown;
 use crate::load::timeline::Slot;
+use crate::machine::Machine;
 use crate::picture::{Axis, Chart, Page, Scale, Series, Table};
 use crate::quantity::Unit;
 
@@ -27,6 +28,12 @@ impl Report<'_> {
             ));
         }
         page.table(&self.table());
+        page.facts(
+            self.latencies()
+                .into_iter()
+                .map(|(name, what, _)| (name, what.to_owned())),
+        );
+        page.heading("Messages");
         page.facts(self.figures());
         for verdict in self.verdicts.iter().filter(|verdict| verdict.met) {
             page.paragraph(&format!("Met: {}, found {}", verdict.target, verdict.found));
@@ -49,13 +56,13 @@ impl Report<'_> {
     fn table(&self) -> Table {
         let header = ["time"].into_iter().chain(QUANTILES.map(|(name, _)| name));
         let mut table = Table::new("Times", header.chain(["max", "mean"]));
-        for (name, what, latency) in self.latencies() {
+        for (name, _, latency) in self.latencies() {
             let times = QUANTILES.map(|(_, share)| latency.quantile(share));
             let times = times
                 .into_iter()
                 .chain([latency.max(), latency.mean()])
                 .map(shown);
-            table.row([format!("{name} ({what})")].into_iter().chain(times));
+            table.row([name.to_owned()].into_iter().chain(times));
         }
         table
     }
@@ -108,15 +115,19 @@ impl Report<'_> {
 
     fn rate_over_time(&self) -> Chart {
         let seconds = float(self.outcome.record.timeline.width()) / 1e9;
+        // A stretch in which there was no time left to send would look like a fall.
+        let until = self.outcome.sending.as_secs_f64() * 1e9;
         let line = |name: &str, count: fn(&Slot) -> u64| {
-            Series::line(name, self.over_time_by(|slot| float(count(slot)) / seconds))
+            let mut points = self.over_time_by(|slot| float(count(slot)) / seconds);
+            points.retain(|&(middle, _)| middle <= until);
+            Series::line(name, points)
         };
         let chart = Chart::new(
             "Messages over time",
             time_axis(),
             Axis::new("messages", Unit::PerSecond, Scale::Linear).including(0.0),
         )
-        .describe("Messages sent and answers that came, by the time they did. The last stretch may not have been full.")
+        .describe("Messages sent and answers that came, by the time they did, as long as messages were sent.")
         .with(line("sent", |slot| slot.sent))
         .with(line("answered", |slot| slot.answered));
         match self.plan.pace {
@@ -136,22 +147,41 @@ impl Report<'_> {
     }
 
     fn how(&self) -> Vec<(&'static str, String)> {
-        let plan = self.plan;
-        let command: Vec<String> = std::env::args().map(|argument| quoted(&argument)).collect();
+        let (plan, machine) = (self.plan, Machine::here());
+        let arguments = std::env::args().skip(1).map(|argument| quoted(&argument));
+        let command: Vec<String> = ["trunkline".to_owned()]
+            .into_iter()
+            .chain(arguments)
+            .collect();
         vec![
             ("command", command.join(" ")),
             (
                 "message",
                 format!(
-                    "{} on its way, answers verified by {:?}",
-                    Unit::Bytes.show(float(plan.message_bytes as u64)),
-                    plan.verify
-                )
-                .to_lowercase(),
+                    "{} on its way",
+                    Unit::Bytes.show(float(plan.message_bytes as u64))
+                ),
             ),
+            ("answers", format!("verified by {}", plan.verify.name())),
+            (
+                "machine",
+                format!(
+                    "{} × {}, {}",
+                    machine.processors, machine.processor, machine.system
+                ),
+            ),
+            ("date", machine.date),
             (
                 "program",
-                format!("trunkline {}", env!("CARGO_PKG_VERSION")),
+                format!(
+                    "trunkline {}{}",
+                    machine.trunkline,
+                    if machine.optimised {
+                        ""
+                    } else {
+                        ", not optimised"
+                    }
+                ),
             ),
         ]
     }
