@@ -250,7 +250,10 @@ impl Backend {
     /// The default mechanism is told apart first, and its code alone goes into the caller's.
     #[inline(never)]
     fn wait_otherwise(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
-        dispatch!(self, mechanism => mechanism.wait(timeout))
+        match self {
+            Backend::IoUring(io_uring) => io_uring.wait(timeout),
+            _ => dispatch!(self, mechanism => mechanism.wait(timeout)),
+        }
     }
 
     #[inline]
@@ -262,13 +265,25 @@ impl Backend {
     pub(crate) fn next(&mut self) -> Option<(Key, Flags)> {
         match self {
             Backend::Epoll(epoll) => epoll.next(),
-            _ => self.next_otherwise(),
+            _ => {
+                let (key, flags) = self.next_otherwise();
+                let flags = u16::try_from(flags).ok()?;
+                Some((Key::from_bits(key), Flags(flags)))
+            }
         }
     }
 
+    /// The entry's key and its flags, or more than flags can be if there is none: two numbers, which come back in two
+    /// registers.
     #[inline(never)]
-    fn next_otherwise(&mut self) -> Option<(Key, Flags)> {
-        dispatch!(self, mechanism => mechanism.next())
+    fn next_otherwise(&mut self) -> (u64, u32) {
+        let entry = match self {
+            Backend::IoUring(io_uring) => io_uring.next(),
+            _ => dispatch!(self, mechanism => mechanism.next()),
+        };
+        entry.map_or((0, u32::MAX), |(key, flags)| {
+            (key.to_bits(), flags.0.into())
+        })
     }
 }
 

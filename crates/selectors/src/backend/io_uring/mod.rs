@@ -55,8 +55,6 @@ pub(crate) struct IoUring {
     /// The entries to check, and the table to check them with.
     suspects: Vec<u32>,
     table: Vec<PollFd<'static>>,
-    /// Whether there is anything to check.
-    doubtful: bool,
 }
 
 /// How many sources the kernel may hold on to after they were unregistered: as many as can be cancelled in one call.
@@ -80,7 +78,6 @@ impl IoUring {
             taken: 0,
             suspects: Vec::with_capacity(BATCH),
             table: Vec::with_capacity(BATCH),
-            doubtful: false,
         }
     }
 
@@ -147,39 +144,31 @@ impl IoUring {
         false
     }
 
-    #[inline]
+    #[inline(never)]
     pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         self.batch.clear();
         self.taken = 0;
-        self.doubtful = false;
-        let mut told = Ok(());
-        if self.watched.has_news() {
-            told = self.watched.tell(&mut self.ring);
-        }
-        // The usual wait: nothing special before it, and no end to it.
-        let entered = if told.is_ok() && self.kept.is_empty() && timeout.is_none() {
-            self.ring.wait()
+        // The usual wait: nothing to do before it but to ask again about what was reported, and no end to it.
+        let entered = if timeout.is_none() && !self.watched.special {
+            self.watched
+                .ask(&mut self.ring)
+                .and_then(|()| self.ring.wait())
         } else {
-            self.enter_with_care(timeout, told)
+            self.enter_with_care(timeout)
         };
-        self.take_answers();
-        if self.ring.may_have_more() {
-            self.take_more();
+        let told = self.take_answers();
+        let more = self.ring.may_have_more();
+        if entered.is_ok() && !more && !told.may_say_too_much() {
+            return Ok(self.batch.len());
         }
-        if self.doubtful {
-            self.check();
-        }
-        match entered {
-            Ok(()) => Ok(self.batch.len()),
-            Err(error) => self.wait_all_the_same(timeout, error),
-        }
+        self.finish_with_care(timeout, entered)
     }
 
     pub(super) fn saw_waker(&self) -> bool {
         self.batch.iter().any(|(key, _)| *key == Key::NOTHING)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Option<(Key, Flags)> {
         let entry = *self.batch.get(self.taken)?;
         self.taken += 1;
@@ -187,24 +176,44 @@ impl IoUring {
     }
 
     #[inline(never)]
-    fn enter_with_care(
-        &mut self,
-        timeout: Option<Duration>,
-        told: Result<(), Errno>,
-    ) -> Result<(), Errno> {
+    fn enter_with_care(&mut self, timeout: Option<Duration>) -> Result<(), Errno> {
+        let told = self.watched.tell(&mut self.ring);
         let keeps = !self.kept.is_empty();
         if keeps {
             self.take_kept();
         }
-        if !keeps && told.is_ok() && timeout.is_none_or(|timeout| !timeout.is_zero()) {
-            return self.ring.wait_for(timeout);
-        }
-        let looked = self.ring.look();
-        if keeps {
-            // There may be answers about the same sources.
+        let entered = if !keeps && told.is_ok() && timeout.is_none_or(|timeout| !timeout.is_zero())
+        {
+            self.ring.wait_for(timeout)
+        } else {
+            let looked = self.ring.look();
+            if keeps {
+                // There may be answers about the same sources.
+                self.take_more();
+                self.check();
+            }
+            told.and(looked)
+        };
+        self.watched.special =
+            self.watched.has_news() || !self.kept.is_empty() || self.ring.is_special();
+        entered
+    }
+
+    /// What a wait does after the call if there is more to do than to take the answers.
+    #[inline(never)]
+    fn finish_with_care(
+        &mut self,
+        timeout: Option<Duration>,
+        entered: Result<(), Errno>,
+    ) -> io::Result<usize> {
+        if self.ring.may_have_more() {
             self.take_more();
         }
-        told.and(looked)
+        self.check();
+        match entered {
+            Ok(()) => Ok(self.batch.len()),
+            Err(error) => self.wait_all_the_same(timeout, error),
+        }
     }
 
     /// A call has failed. What was found all the same comes first; the error then comes again.
@@ -220,25 +229,26 @@ impl IoUring {
         }
     }
 
-    /// Takes answers into the batch, as many as it holds.
+    /// Takes answers into the batch, as many as it holds, and gives all that they say.
     #[inline(always)]
-    fn take_answers(&mut self) {
+    fn take_answers(&mut self) -> Flags {
         let IoUring {
             ring,
             watched,
             batch,
-            doubtful,
             ..
         } = self;
+        let mut told = Flags(0);
         let mut answers = ring.answers();
         while batch.len() < BATCH
             && let Some(answer) = answers.next()
         {
             if let Some((key, flags)) = watched.found(&answer) {
-                *doubtful |= flags.may_say_too_much();
+                told.0 |= flags.0;
                 batch.push((key, flags));
             }
         }
+        told
     }
 
     /// Fills the batch up with what the kernel had no time for, and makes one entry of several about the same source:
@@ -287,7 +297,10 @@ impl IoUring {
         for answer in ring.answers() {
             let name = answer.user_data();
             match watched.found(&answer) {
-                Some((_, flags)) if watched.edge(name).is_some() => kept.push((name, flags)),
+                Some((_, flags)) if watched.edge(name).is_some() => {
+                    kept.push((name, flags));
+                    watched.special = true;
+                }
                 // The next wait looks afresh.
                 Some((key, _)) => watched.resume(key),
                 None => {}
@@ -302,7 +315,6 @@ impl IoUring {
     fn take_kept(&mut self) {
         for (name, flags) in self.kept.drain(..self.kept.len().min(BATCH)) {
             if let Some(key) = self.watched.edge(name) {
-                self.doubtful |= flags.may_say_too_much();
                 self.batch.push((key, flags));
             }
         }

@@ -54,6 +54,8 @@ pub(super) struct Ring {
     /// Cancellations that have been added and not been looked after. Each brings an answer, to the cancelled request or
     /// to itself.
     cancelled: u32,
+    /// Requests that have been added and not been handed over.
+    requests: u32,
 }
 
 impl Ring {
@@ -97,6 +99,7 @@ impl Ring {
             enabled: setup != Setup::Deferred,
             flags,
             cancelled: 0,
+            requests: 0,
         })
     }
 
@@ -162,7 +165,10 @@ impl Ring {
         // SAFETY: the requests name a descriptor and hold no pointer, so nothing has to outlive them. A number that is
         // not open any more is answered with an error.
         match unsafe { self.queues.submission().push(request) } {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.requests += 1;
+                Ok(())
+            }
             Err(_) => self.push_into_a_full_queue(request),
         }
     }
@@ -171,24 +177,37 @@ impl Ring {
     fn push_into_a_full_queue(&mut self, request: &squeue::Entry) -> Result<(), Errno> {
         self.enter(0, None, IoringEnterFlags::empty())?;
         // SAFETY: as above.
-        unsafe { self.queues.submission().push(request) }.map_err(|_| Errno::BUSY)
+        unsafe { self.queues.submission().push(request) }.map_err(|_| Errno::BUSY)?;
+        self.requests += 1;
+        Ok(())
     }
 
-    /// Hands over the requests and waits for an answer.
+    /// Whether there is more to a wait than to enter the ring.
+    pub(super) fn is_special(&self) -> bool {
+        !self.enabled || self.cancelled > 0
+    }
+
+    /// Hands over the requests and waits for an answer. Not for a ring that is special.
     #[inline]
     pub(super) fn wait(&mut self) -> Result<(), Errno> {
-        if self.enabled && self.cancelled == 0 {
-            let requests = self.queues.submission().len() as u32;
-            let flags = IoringEnterFlags::GETEVENTS | self.flags;
-            let ring = borrow(self.queues.as_raw_fd());
-            // SAFETY: as many requests are in the queue.
-            unsafe { io_uring_enter(ring, requests, 1, flags) }?;
-            if requests > 0 && self.queues.completion().is_empty() {
+        let requests = self.requests;
+        let flags = IoringEnterFlags::GETEVENTS | self.flags;
+        let ring = borrow(self.queues.as_raw_fd());
+        // SAFETY: as many requests are in the queue.
+        unsafe { io_uring_enter(ring, requests, 1, flags) }?;
+        if requests > 0 {
+            self.note_handed_over();
+            if !self.has_answers() {
                 return Ring::unless_interrupted(None, None);
             }
-            return Ok(());
         }
-        self.wait_for(None)
+        Ok(())
+    }
+
+    /// Counts what is left after a call that has taken requests: it takes all, unless something goes wrong.
+    #[inline]
+    fn note_handed_over(&mut self) {
+        self.requests = self.queues.submission().len() as u32;
     }
 
     /// The same, but not longer than `timeout`. May end earlier with none: who has something cancelled does not wait in
@@ -229,7 +248,7 @@ impl Ring {
         if !self.enabled {
             self.enable()?;
         }
-        let requests = self.queues.submission().len() as u32;
+        let requests = self.requests;
         let mut start = None;
         let flags = flags | self.flags;
         let ring = borrow(self.queues.as_raw_fd());
@@ -249,6 +268,7 @@ impl Ring {
                 unsafe { io_uring_enter_arg(ring, requests, answers, flags, Some(&arguments)) }
             }
         };
+        self.note_handed_over();
         match entered {
             Ok(1..) if answers > 0 && self.queues.completion().is_empty() => {
                 Ring::unless_interrupted(timeout, start)

@@ -22,6 +22,8 @@ pub(super) struct Watched {
     waker: RawFd,
     /// Whether the kernel has a request for the waker's descriptor.
     waker_asked: bool,
+    /// Whether the next wait may have more to do than to ask about what is in the queue: one question instead of six.
+    pub(super) special: bool,
 }
 
 /// A source that is watched, or was.
@@ -80,6 +82,7 @@ impl Watched {
             unwanted: Vec::new(),
             waker,
             waker_asked: false,
+            special: true,
         }
     }
 
@@ -154,6 +157,7 @@ impl Watched {
             State::Asked => {
                 row.state = State::Idle;
                 self.unwanted.push(row.name(slot));
+                self.special = true;
             }
             State::Queued => row.state = State::LeftOut,
             State::Idle | State::LeftOut => {}
@@ -173,13 +177,12 @@ impl Watched {
         self.rows[slot as usize].state = State::Queued;
     }
 
-    /// Whether there is anything to tell the kernel.
-    #[inline]
+    /// Whether there is anything to tell the kernel but what is in the queue.
     pub(super) fn has_news(&self) -> bool {
-        !self.queue.is_empty() || !self.unwanted.is_empty() || !self.waker_asked
+        !self.unwanted.is_empty() || !self.waker_asked
     }
 
-    /// Adds the requests that are due. An error leaves what could not be added for later.
+    /// Adds all that is due. An error leaves what could not be added for later.
     pub(super) fn tell(&mut self, ring: &mut Ring) -> Result<(), Errno> {
         if !self.waker_asked {
             ring.watch(self.waker, Flags::IN.into(), true, WAKER)?;
@@ -188,6 +191,20 @@ impl Watched {
         if !self.unwanted.is_empty() {
             self.cancel(ring)?;
         }
+        self.ask(ring)
+    }
+
+    /// Adds the requests for what is in the queue.
+    #[inline]
+    pub(super) fn ask(&mut self, ring: &mut Ring) -> Result<(), Errno> {
+        if self.queue.is_empty() {
+            return Ok(());
+        }
+        self.ask_about_some(ring)
+    }
+
+    #[inline(never)]
+    fn ask_about_some(&mut self, ring: &mut Ring) -> Result<(), Errno> {
         for position in 0..self.queue.len() {
             let slot = self.queue[position];
             let row = &mut self.rows[slot as usize];
@@ -229,11 +246,13 @@ impl Watched {
                 self.unwanted.push(row.name(slot as u32));
             }
         }
+        self.special = true;
         !self.unwanted.is_empty()
     }
 
     /// After the requests are gone, with their ring: they are all to be made again.
     pub(super) fn ask_all_again(&mut self) {
+        self.special = true;
         self.waker_asked = false;
         self.unwanted.clear();
         for slot in 0..self.rows.len() {
@@ -304,6 +323,7 @@ impl Watched {
             // Not an edge: now that there is something, its state is what matters again.
             if flags.0 != 0 {
                 self.unwanted.push(row.name(slot));
+                self.special = true;
                 row.sequence = row.sequence.wrapping_add(1);
                 row.request = row.request.by_state();
                 row.state = State::Idle;
@@ -328,6 +348,7 @@ impl Watched {
     /// The waker's answer, or that of a cancellation which failed.
     #[cold]
     fn found_by_nobody(&mut self, answer: &cqueue::Entry) -> Option<(Key, Flags)> {
+        self.special = true;
         let name = answer.user_data();
         if name != WAKER {
             // Else it has ended by itself.
