@@ -252,8 +252,13 @@ impl Backend {
     fn wait_otherwise(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         match self {
             Backend::IoUring(io_uring) => io_uring.wait(timeout),
-            _ => dispatch!(self, mechanism => mechanism.wait(timeout)),
+            _ => self.wait_slowly(timeout),
         }
+    }
+
+    #[inline(never)]
+    fn wait_slowly(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
+        dispatch!(self, mechanism => mechanism.wait(timeout))
     }
 
     #[inline]
@@ -278,12 +283,22 @@ impl Backend {
     #[inline(never)]
     fn next_otherwise(&mut self) -> (u64, u32) {
         let entry = match self {
-            Backend::IoUring(io_uring) => io_uring.next(),
-            _ => dispatch!(self, mechanism => mechanism.next()),
+            Backend::IoUring(io_uring) => {
+                let Some((key, flags)) = io_uring.next() else {
+                    return (0, u32::MAX);
+                };
+                return (key.to_bits(), flags.0.into());
+            }
+            _ => self.next_slowly(),
         };
         entry.map_or((0, u32::MAX), |(key, flags)| {
             (key.to_bits(), flags.0.into())
         })
+    }
+
+    #[inline(never)]
+    fn next_slowly(&mut self) -> Option<(Key, Flags)> {
+        dispatch!(self, mechanism => mechanism.next())
     }
 }
 

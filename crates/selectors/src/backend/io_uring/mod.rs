@@ -35,6 +35,7 @@ use super::{BATCH, Flags};
 use crate::interest::{Interest, Trigger};
 use crate::slab::Key;
 
+mod queues;
 mod ring;
 #[cfg(test)]
 mod tests;
@@ -149,19 +150,23 @@ impl IoUring {
         self.batch.clear();
         self.taken = 0;
         // The usual wait: nothing to do before it but to ask again about what was reported, and no end to it.
-        let entered = if timeout.is_none() && !self.watched.special {
-            self.watched
-                .ask(&mut self.ring)
-                .and_then(|()| self.ring.wait())
-        } else {
-            self.enter_with_care(timeout)
-        };
-        let told = self.take_answers();
-        let more = self.ring.may_have_more();
-        if entered.is_ok() && !more && !told.may_say_too_much() {
-            return Ok(self.batch.len());
+        if timeout.is_some() || self.watched.special {
+            let entered = self.enter_with_care(timeout);
+            return self.finish_with_care(timeout, entered);
         }
-        self.finish_with_care(timeout, entered)
+        if !self.watched.queue.is_empty()
+            && let Err(error) = self.watched.ask(&mut self.ring)
+        {
+            return self.finish_with_care(timeout, Err(error));
+        }
+        if let Err(error) = self.ring.wait() {
+            return self.finish_with_care(timeout, Err(error));
+        }
+        let told = self.take_answers();
+        if told.may_say_too_much() || self.ring.may_have_more() {
+            return self.finish_with_care(timeout, Ok(()));
+        }
+        Ok(self.batch.len())
     }
 
     pub(super) fn saw_waker(&self) -> bool {
@@ -170,9 +175,9 @@ impl IoUring {
 
     #[inline(always)]
     pub(super) fn next(&mut self) -> Option<(Key, Flags)> {
-        let entry = *self.batch.get(self.taken)?;
+        let (key, flags) = self.batch.get(self.taken)?;
         self.taken += 1;
-        Some(entry)
+        Some((*key, *flags))
     }
 
     #[inline(never)]
@@ -206,6 +211,7 @@ impl IoUring {
         timeout: Option<Duration>,
         entered: Result<(), Errno>,
     ) -> io::Result<usize> {
+        self.take_answers();
         if self.ring.may_have_more() {
             self.take_more();
         }
@@ -243,7 +249,10 @@ impl IoUring {
         while batch.len() < BATCH
             && let Some(answer) = answers.next()
         {
-            if let Some((key, flags)) = watched.found(&answer) {
+            if let Some((key, flags)) = watched.found_as_usual(&answer) {
+                told.0 |= flags.0;
+                batch.push((key, flags));
+            } else if let Some((key, flags)) = watched.found_otherwise(&answer) {
                 told.0 |= flags.0;
                 batch.push((key, flags));
             }
@@ -295,7 +304,7 @@ impl IoUring {
             ..
         } = self;
         for answer in ring.answers() {
-            let name = answer.user_data();
+            let name = answer.name;
             match watched.found(&answer) {
                 Some((_, flags)) if watched.edge(name).is_some() => {
                     kept.push((name, flags));

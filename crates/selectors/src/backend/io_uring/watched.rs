@@ -2,12 +2,12 @@
 
 use std::os::fd::RawFd;
 
-use io_uring::cqueue;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 
 use super::super::Flags;
 use super::super::platform::borrow;
+use super::queues::Answer;
 use super::ring::{CANCELLATION, Ring};
 use crate::interest::{Interest, Trigger};
 use crate::slab::Key;
@@ -195,16 +195,34 @@ impl Watched {
     }
 
     /// Adds the requests for what is in the queue.
-    #[inline]
+    #[inline(never)]
     pub(super) fn ask(&mut self, ring: &mut Ring) -> Result<(), Errno> {
-        if self.queue.is_empty() {
-            return Ok(());
+        let Some(mut requests) = ring.requests(self.queue.len()) else {
+            return self.ask_in_parts(ring);
+        };
+        for &slot in &self.queue {
+            let Some(row) = self.rows.get_mut(slot as usize) else {
+                continue;
+            };
+            if row.state == State::Queued {
+                requests.watch(
+                    row.descriptor,
+                    row.flags(),
+                    row.request.goes_on(),
+                    row.name(slot),
+                );
+                row.state = State::Asked;
+            } else {
+                row.state = State::Idle;
+            }
         }
-        self.ask_about_some(ring)
+        self.queue.clear();
+        Ok(())
     }
 
-    #[inline(never)]
-    fn ask_about_some(&mut self, ring: &mut Ring) -> Result<(), Errno> {
+    /// The same for more than there is room for.
+    #[cold]
+    fn ask_in_parts(&mut self, ring: &mut Ring) -> Result<(), Errno> {
         for position in 0..self.queue.len() {
             let slot = self.queue[position];
             let row = &mut self.rows[slot as usize];
@@ -281,45 +299,54 @@ impl Watched {
     }
 
     /// What an answer says, and about whom.
+    pub(super) fn found(&mut self, answer: &Answer) -> Option<(Key, Flags)> {
+        self.found_as_usual(answer)
+            .or_else(|| self.found_otherwise(answer))
+    }
+
+    /// The same if it is an answer to the question that was asked, and nothing is to be done but to tell it.
     #[inline(always)]
-    pub(super) fn found(&mut self, answer: &cqueue::Entry) -> Option<(Key, Flags)> {
-        let name = answer.user_data();
-        let slot = name as u32;
-        let Some(row) = self.rows.get_mut(slot as usize) else {
-            return self.found_by_nobody(answer);
-        };
-        if row.sequence != (name >> 32) as u32 || row.state != State::Asked {
-            // Cancelled, or unregistered before.
+    pub(super) fn found_as_usual(&mut self, answer: &Answer) -> Option<(Key, Flags)> {
+        let slot = answer.name as u32;
+        let row = self.rows.get_mut(slot as usize)?;
+        let flags = row.told(answer.result);
+        let is_its = row.sequence == (answer.name >> 32) as u32 && row.state == State::Asked;
+        if !is_its || flags.0 == 0 {
             return None;
         }
-        let flags = row.told(answer.result());
-        let usual = match row.request {
-            _ if flags.0 == 0 => false,
-            Request::Edge => cqueue::more(answer.flags()),
+        match row.request {
+            Request::Edge if answer.has_more() => {}
             Request::Level => {
                 row.state = State::Queued;
                 self.queue.push(slot);
-                true
             }
-            Request::OneShot => {
-                row.state = State::Idle;
-                true
-            }
-            _ => false,
-        };
-        if !usual {
-            return self.found_unusual(slot, answer);
+            Request::OneShot => row.state = State::Idle,
+            _ => return None,
         }
         Some((row.key(slot), flags))
     }
 
+    /// The same for all other answers.
+    #[inline(never)]
+    pub(super) fn found_otherwise(&mut self, answer: &Answer) -> Option<(Key, Flags)> {
+        let slot = answer.name as u32;
+        let Some(row) = self.rows.get(slot as usize) else {
+            return self.found_by_nobody(answer);
+        };
+        if row.sequence != (answer.name >> 32) as u32 || row.state != State::Asked {
+            // Cancelled, or unregistered before.
+            return None;
+        }
+        self.found_unusual(slot, answer)
+    }
+
     /// An answer that is an error, or the last of a request that should have gone on, or not to the question.
     #[cold]
-    fn found_unusual(&mut self, slot: u32, answer: &cqueue::Entry) -> Option<(Key, Flags)> {
+    fn found_unusual(&mut self, slot: u32, answer: &Answer) -> Option<(Key, Flags)> {
         let row = &mut self.rows[slot as usize];
-        let result = answer.result();
+        let result = answer.result;
         let mut flags = row.told(result);
-        let again = if cqueue::more(answer.flags()) {
+        let again = if answer.has_more() {
             // Not an edge: now that there is something, its state is what matters again.
             if flags.0 != 0 {
                 self.unwanted.push(row.name(slot));
@@ -347,19 +374,19 @@ impl Watched {
 
     /// The waker's answer, or that of a cancellation which failed.
     #[cold]
-    fn found_by_nobody(&mut self, answer: &cqueue::Entry) -> Option<(Key, Flags)> {
+    fn found_by_nobody(&mut self, answer: &Answer) -> Option<(Key, Flags)> {
         self.special = true;
-        let name = answer.user_data();
+        let name = answer.name;
         if name != WAKER {
             // Else it has ended by itself.
-            if answer.result() == -libc::EALREADY {
+            if answer.result == -libc::EALREADY {
                 // It was being woken at that very time, and may go on after that.
                 self.unwanted.push(name & !CANCELLATION);
             }
             return None;
         }
-        self.waker_asked = cqueue::more(answer.flags());
-        (answer.result() > 0).then_some((Key::NOTHING, Flags(Flags::IN)))
+        self.waker_asked = answer.has_more();
+        (answer.result > 0).then_some((Key::NOTHING, Flags(Flags::IN)))
     }
 }
 
