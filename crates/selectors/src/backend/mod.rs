@@ -268,14 +268,12 @@ impl Backend {
 
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<(Key, Flags)> {
-        match self {
-            Backend::Epoll(epoll) => epoll.next(),
-            _ => {
-                let (key, flags) = self.next_otherwise();
-                let flags = u16::try_from(flags).ok()?;
-                Some((Key::from_bits(key), Flags(flags)))
-            }
+        if let Backend::Epoll(epoll) = self {
+            return epoll.next();
         }
+        let (key, flags) = self.next_otherwise();
+        let flags = u16::try_from(flags).ok()?;
+        Some((Key::from_bits(key), Flags(flags)))
     }
 
     /// The entry's key and its flags, or more than flags can be if there is none: two numbers, which come back in two

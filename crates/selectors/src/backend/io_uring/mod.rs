@@ -58,7 +58,9 @@ pub(crate) struct IoUring {
     table: Vec<PollFd<'static>>,
 }
 
-/// How many sources the kernel may hold on to after they were unregistered: as many as can be cancelled in one call.
+/// How many sources the kernel may hold on to after they were unregistered: as many as can be cancelled in one call. With
+/// eight times as many, the last first, ten thousand would go in three quarters of the time: the kernel has 256 lists for
+/// them, and begins with the newest.
 const HELD_MAX: usize = ring::REQUESTS as usize;
 
 /// How often to look for the answers to cancellations. They come with the first look, unless hundreds of wake-ups come

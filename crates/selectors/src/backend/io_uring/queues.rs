@@ -34,8 +34,7 @@ pub(super) struct Queues {
     head: u32,
     features: IoringFeatureFlags,
     ring: OwnedFd,
-    _queues: Mapping,
-    _requests: Mapping,
+    _memory: [Mapping; 2],
 }
 
 // SAFETY: the pointers lead to mappings that this owns, which any thread may use, one at a time: nothing here can be
@@ -44,6 +43,7 @@ unsafe impl Send for Queues {}
 
 /// `struct io_uring_sqe`, as far as polls use it; what they do not use is and stays zero.
 #[repr(C)]
+#[derive(Clone, Copy)]
 struct Request {
     opcode: u8,
     flags: u8,
@@ -121,8 +121,7 @@ impl Queues {
                 head: 0,
                 features,
                 ring,
-                _queues: queues,
-                _requests: requests,
+                _memory: [queues, requests],
             })
         }
     }
