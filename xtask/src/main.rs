@@ -9,6 +9,7 @@ mod sanitize;
 #[cfg(test)]
 mod scenarios;
 mod served;
+mod simulate;
 mod test;
 mod tour;
 mod vm;
@@ -23,6 +24,10 @@ usage: cargo xtask COMMAND
   tour               the README's tour alone
   platforms [NAME…]  the selectors on other platforms, or on those whose name contains one of NAME: type-checked,
                      linked, or run under Wine and qemu; installs what it needs when it is root; takes long
+  simulate [--seeds N] [--from S] [--minutes M] [--threads T]
+                     the engine in a simulated network, seed after seed (a million, unless a limit is given)
+  simulate --seed S [--trigger edge|level] | --case 'CASE'
+                     one of them again, with every call it makes
   churn [--minutes N] [--mechanism NAME]… [--service NAME]…
                      clients that come, talk and vanish in every way, 10 minutes unless said otherwise, on every
                      mechanism or on those named (rooms by themselves): memory and descriptors must return to where they began
@@ -47,6 +52,7 @@ fn main() -> ExitCode {
         ["test", "--no-skip"] => test::run(true),
         ["tour"] => programs::build_trunkline().and_then(|trunkline| tour::run(&trunkline)),
         ["platforms", ref wanted @ ..] => platforms::run(wanted),
+        ["simulate", ref words @ ..] => simulate::simulate(words),
         ["churn", ref options @ ..] => churn::run(options),
         ["vm", ref words @ ..] => vm::run(words),
         ["sanitize", "thread"] => sanitize::threads(),

@@ -13,6 +13,20 @@ use crate::Outcome;
 /// Starting and draining take longer under an instrument, but not this long.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// Everything that a server may be asked to watch: what a message costs must not depend on it.
+const ALL_DEADLINES: [&str; 10] = [
+    "--handshake-timeout",
+    "1m",
+    "--frame-timeout",
+    "1m",
+    "--idle-timeout",
+    "5m",
+    "--write-stall-timeout",
+    "1m",
+    "--lifetime",
+    "1d",
+];
+
 /// The running server. Dropped, it is killed.
 pub(crate) struct Served {
     child: Child,
@@ -22,9 +36,10 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// Starts an echo server on epoll: `command` is the program, or the program under an instrument.
+    /// Starts an echo server on epoll with all deadlines armed: `command` is the program, or the program under an instrument.
     pub(crate) fn start(command: Command) -> Result<Self, String> {
-        Self::start_with(command, &["echo", "127.0.0.1:0", "--mechanism", "epoll"], 1)
+        let echo = ["echo", "127.0.0.1:0", "--mechanism", "epoll"];
+        Self::start_with(command, &[&echo[..], &ALL_DEADLINES].concat(), 1)
     }
 
     /// Starts `command` with these arguments and waits until it listens on that many addresses.

@@ -9,7 +9,11 @@ use crate::compare::CompareArguments;
 use crate::failure::Failure;
 use crate::load::LoadArguments;
 use crate::models::{self, ModelArguments};
-use crate::units::{count, size};
+use crate::serve::{
+    DeadlineArguments, LimitArguments, RateArguments, StatusArguments, StopArguments,
+    ThreadArguments,
+};
+use crate::units::size;
 
 /// Many connections on one thread: servers and clients over select, poll, epoll and `io_uring`.
 #[derive(Debug, Parser)]
@@ -21,7 +25,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Serve(ServeArguments),
+    Serve(Box<ServeArguments>),
     Connect(ConnectArguments),
     Load(Box<LoadArguments>),
     Compare(CompareArguments),
@@ -34,7 +38,7 @@ pub(crate) enum Command {
 ///
 /// Words alternate: a service, then the addresses it listens on. `trunkline serve` alone is the echo service on
 /// 127.0.0.1:10001; a second service without an address takes 10002, and so on. Each service runs on one thread,
-/// however many connections it has.
+/// however many connections it has, unless --threads says more. `unix:/path` listens on a socket file.
 ///
 /// The first Ctrl-C (or SIGTERM) stops accepting and lets open connections finish what is under way, for at most ten
 /// seconds; the second one stops at once.
@@ -51,6 +55,7 @@ Examples:
   trunkline serve
   trunkline serve echo :7000 rooms :7001 :7002
   trunkline serve --mechanism poll ack 0.0.0.0:7000
+  trunkline serve echo unix:/tmp/echo.sock --threads 2
   trunkline serve ack :7000 --frame length:u32 --frame-limit 1MiB
   trunkline serve rooms :7000 --encoding cp1252 --errors replace
 
@@ -64,17 +69,14 @@ Framings:
   netstring        5:hello,
   cobs             ended by a zero byte, which is encoded where a message holds it")]
 pub(crate) struct ServeArguments {
-    /// A service, or an address: host:port, or :port for 127.0.0.1. Port 0 takes a free one.
+    /// A service, or an address: host:port, or :port for 127.0.0.1 (port 0 takes a free one), `unix:/path`, or `unix:@name` for
+    /// an abstract name.
     #[arg(value_name = "SERVICE|ADDRESS")]
     pub(crate) words: Vec<String>,
 
     /// How to ask the system which connections are ready: epoll, `io_uring`, poll or select (the best one unless given).
     #[arg(long, value_name = "NAME")]
     pub(crate) mechanism: Option<String>,
-
-    /// Connections open at once in each service, such as 500 or 10k; further clients wait until there is room.
-    #[arg(long, value_name = "NUMBER", value_parser = count, allow_negative_numbers = true)]
-    pub(crate) max_connections: Option<usize>,
 
     /// Where a message ends: none, lines, lines:crlf, eom:MARK, length:u32, fixed:BYTES, netstring or cobs (none for echo and discard,
     /// lines for the others, unless given).
@@ -95,9 +97,27 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "POLICY")]
     pub(crate) errors: Option<String>,
 
+    #[command(flatten)]
+    pub(crate) deadlines: DeadlineArguments,
+
+    #[command(flatten)]
+    pub(crate) rates: RateArguments,
+
     /// Say on standard error when a connection opens and how it ends.
     #[arg(short, long)]
     pub(crate) verbose: bool,
+
+    #[command(flatten)]
+    pub(crate) status: StatusArguments,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitArguments,
+
+    #[command(flatten)]
+    pub(crate) threads: ThreadArguments,
+
+    #[command(flatten)]
+    pub(crate) stop: StopArguments,
 
     #[command(flatten)]
     pub(crate) model: ModelArguments,
@@ -118,7 +138,7 @@ Examples:
 With --frame each line of standard input is a message, and each message that comes is shown as a line.
 `trunkline serve --help` lists the framings.")]
 pub(crate) struct ConnectArguments {
-    /// host:port, or :port for 127.0.0.1.
+    /// host:port, or :port for 127.0.0.1, `unix:/path`, or `unix:@name` for an abstract name.
     #[arg(value_name = "ADDRESS", required = true)]
     pub(crate) addresses: Vec<String>,
 

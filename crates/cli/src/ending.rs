@@ -15,6 +15,14 @@ pub(crate) fn describe(cause: &Cause) -> String {
                 .to_owned()
         }
         Cause::LingerExpired => "reset because the other side did not close in time".to_owned(),
+        Cause::HandshakeExpired => {
+            "closed because its first message did not come in time".to_owned()
+        }
+        Cause::FrameExpired => "closed because it did not finish a message in time".to_owned(),
+        Cause::IdleExpired => "closed because it was idle for too long".to_owned(),
+        Cause::WriteStalled => "reset because it took nothing of what waited for it".to_owned(),
+        Cause::BelowRate => "reset because it was slower than it may be".to_owned(),
+        Cause::LifetimeExpired => "closed because it was open as long as it may be".to_owned(),
         Cause::Stopped => "reset because this side stopped".to_owned(),
         Cause::Panicked(panic) => format!("reset because of a defect in this program: {panic}"),
         other => format!("ended: {other:?}"),

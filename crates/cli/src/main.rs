@@ -27,7 +27,7 @@ mod quantity;
 mod serve;
 mod services;
 mod suggest;
-#[allow(dead_code, reason = "the flags that take times and rates come next")]
+#[allow(dead_code, reason = "`load` takes its rates with it")]
 mod units;
 
 fn main() -> ExitCode {

@@ -1,11 +1,13 @@
 //! What a client starts with: one server or many, settings and a handler.
 
+use std::path::PathBuf;
+
 use crate::event_loop::EventLoop;
 use crate::handler::Handler;
-use crate::net::{self, Error};
+use crate::net::Error;
 use crate::network::kernel::Kernel;
 use crate::options::Options;
-use crate::server::kernel;
+use crate::server::{Place, kernel};
 
 /// Builds the loop of a client: as many connections as asked for, all under one handler, on one thread. The
 /// loop ends by itself when none is left.
@@ -22,7 +24,7 @@ use crate::server::kernel;
 #[derive(Debug, Clone)]
 pub struct Client<H> {
     handler: H,
-    addresses: Vec<String>,
+    addresses: Vec<Place>,
     options: Options,
 }
 
@@ -40,7 +42,7 @@ impl<H: Handler> Client<H> {
         }
     }
 
-    /// Also connects to `address`: `host:port`, or `:port` for 127.0.0.1. Naming it twice makes two connections. Where
+    /// Also connects to `address`: `host:port`, or `:port` for 127.0.0.1, or `unix:/path`. Naming it twice makes two connections. Where
     /// a host has several addresses, the first to answer is taken ([`Io::connect_any`](crate::Io::connect_any)).
     #[must_use]
     #[expect(
@@ -48,7 +50,14 @@ impl<H: Handler> Client<H> {
         reason = "a string, an address or a reference to one"
     )]
     pub fn connect(mut self, address: impl ToString) -> Self {
-        self.addresses.push(address.to_string());
+        self.addresses.push(Place::Text(address.to_string()));
+        self
+    }
+
+    /// Also connects to a socket file.
+    #[must_use]
+    pub fn connect_unix(mut self, path: impl Into<PathBuf>) -> Self {
+        self.addresses.push(Place::Path(path.into()));
         self
     }
 
@@ -59,7 +68,7 @@ impl<H: Handler> Client<H> {
     pub fn start(self) -> Result<EventLoop<H, Kernel>, Error> {
         let mut client = EventLoop::over(kernel(&self.options)?, self.handler, self.options);
         for address in &self.addresses {
-            client.connect_any(&net::resolve(address)?);
+            client.connect_first(&address.addresses()?);
         }
         Ok(client)
     }

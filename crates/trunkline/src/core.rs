@@ -7,7 +7,7 @@
 //! long way.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use trunkline_selectors::Slab;
 
@@ -15,35 +15,28 @@ use crate::connection::outbound::Spare;
 use crate::connection::{Connection, Facts, Phase, Role};
 use crate::handler::Cause;
 use crate::io::ConnectionId;
-use crate::net::interleaved;
+use crate::mutant::{Mutant, planted};
+use crate::net::{Address, UnixAddress, interleaved};
 use crate::network::Reading;
 use crate::options::{Options, Overflow};
 use crate::stats::Stats;
 use crate::timer::Timers;
+use deadlines::Deadlines;
+use meters::Meters;
+pub(crate) use timers::Due;
 
+mod deadlines;
+pub(crate) mod meters;
 mod output;
-
-/// What a timer is for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Due {
-    User {
-        id: ConnectionId,
-        token: u64,
-    },
-    Linger(ConnectionId),
-    Connect(ConnectionId),
-    NextAttempt(ConnectionId),
-    /// Its queue has been above the high watermark for as long as it may be.
-    TooSlow(ConnectionId),
-    RetryAccept,
-    Drain,
-}
+mod timers;
 
 /// How far stopping has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stopping {
     No,
     Asked,
+    /// Not ready any more, and everything else as before.
+    Lagging,
     Draining,
     Killed,
 }
@@ -52,17 +45,32 @@ pub(crate) enum Stopping {
 #[derive(Debug)]
 pub(crate) struct ToConnect {
     pub(crate) id: ConnectionId,
+    pub(crate) to: Destination,
+}
+
+#[derive(Debug)]
+pub(crate) enum Destination {
     /// Any of these will do, the first ones rather.
-    pub(crate) addresses: Vec<SocketAddr>,
+    Ip(Vec<SocketAddr>),
+    Unix(UnixAddress),
 }
 
 /// Everything callbacks may change: queues and timers, but neither sockets nor the handler.
 pub(crate) struct Core<C> {
     pub(crate) codec: C,
     pub(crate) connections: Slab<Connection>,
-    pub(crate) timers: Timers<Due>,
+    /// Private, for whoever sets one must see to the alarm: `set_timer`.
+    timers: Timers<Due>,
+    /// What the handler calls its timers, by index of the timer.
+    pub(crate) timer_tokens: Vec<u64>,
+    /// What the network's alarm is set to.
+    pub(crate) alarm: Option<Instant>,
+    /// A timer is due before the alarm.
+    pub(crate) alarm_is_late: bool,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) meters: Meters,
     pub(crate) spare: Spare,
-    /// The connection that goes the usual way, whose output gathers in `cork`; nobody otherwise.
+    /// The connection that goes the usual way, whose output gathers in `cork`; `unserved` otherwise.
     pub(crate) serving: ConnectionId,
     pub(crate) cork: Vec<u8>,
     /// The connection that went the usual way until, in this turn of its, the cork was pulled; nobody otherwise.
@@ -88,12 +96,18 @@ pub(crate) struct Core<C> {
 
 impl<C> Core<C> {
     pub(crate) fn new(codec: C, options: Options, mut clock: Reading) -> Self {
+        let deadlines = Deadlines::new(&options);
         Self {
             codec,
             connections: Slab::new(),
             timers: Timers::new(clock.take()),
+            timer_tokens: Vec::new(),
+            alarm: None,
+            alarm_is_late: false,
+            meters: Meters::new(&options.rates, &deadlines.rules),
+            deadlines,
             spare: Spare::default(),
-            serving: ConnectionId::nobody(),
+            serving: ConnectionId::unserved(),
             cork: Vec::new(),
             pulled: ConnectionId::nobody(),
             cork_bytes_max: options.high_watermark_bytes.min(options.hard_limit_bytes),
@@ -126,9 +140,12 @@ impl<C> Core<C> {
 
     #[inline(never)]
     pub(crate) fn pull_cork(&mut self) {
-        let id = std::mem::replace(&mut self.serving, ConnectionId::nobody());
+        let id = std::mem::replace(&mut self.serving, ConnectionId::unserved());
         self.pulled = id;
         if let Some(connection) = self.connections.get_mut(id.0) {
+            if planted(Mutant::CorkLost) {
+                self.cork.clear();
+            }
             connection.outbound.adopt(&mut self.spare, &mut self.cork);
             // Its turn is not over: it will be settled at the end of it.
             connection.facts.set(Facts::TOUCHED);
@@ -146,14 +163,8 @@ impl<C> Core<C> {
         }
     }
 
-    /// A deadline strictly after this turn, so that a timer of zero cannot keep the turn from ending.
-    pub(crate) fn deadline(&mut self, delay: Duration) -> Instant {
-        const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-        self.clock.take() + delay.clamp(Duration::from_nanos(1), FAR)
-    }
-
     /// A new connection, under the loop's policies.
-    pub(crate) fn insert(&mut self, peer: SocketAddr, role: Role) -> ConnectionId {
+    pub(crate) fn insert(&mut self, peer: Address, role: Role) -> ConnectionId {
         let mut connection = Connection::new(peer, role);
         if self.options.overflow == Overflow::DropOldest {
             connection.facts.set(Facts::KEEPS_BOUNDS);
@@ -166,8 +177,20 @@ impl<C> Core<C> {
         // Where it leads is known once it is made.
         let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let peer = addresses.first().copied().unwrap_or(unknown);
+        self.begin_to_connect(peer.into(), Destination::Ip(addresses))
+    }
+
+    pub(crate) fn start_connect_to(&mut self, address: &Address) -> ConnectionId {
+        let to = match address {
+            Address::Ip(ip) => Destination::Ip(vec![*ip]),
+            Address::Unix(name) => Destination::Unix(name.clone()),
+        };
+        self.begin_to_connect(address.clone(), to)
+    }
+
+    fn begin_to_connect(&mut self, peer: Address, to: Destination) -> ConnectionId {
         let id = self.insert(peer, Role::Connected);
-        self.to_connect.push(ToConnect { id, addresses });
+        self.to_connect.push(ToConnect { id, to });
         self.asked = true;
         id
     }
@@ -192,6 +215,27 @@ impl<C> Core<C> {
     pub(crate) fn resume(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(id.0) {
             connection.facts.clear(Facts::PAUSED);
+            connection.frame_goes_on(self.deadlines.now());
+            if planted(Mutant::ResumedNotServed) {
+                return;
+            }
+            self.touch(id);
+        }
+    }
+
+    pub(crate) fn hold(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id.0) {
+            connection.held = connection.held.saturating_add(1);
+        }
+    }
+
+    pub(crate) fn release(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id.0) {
+            // So many that nobody counts any more are held for good.
+            if connection.held != u16::MAX {
+                connection.held = connection.held.saturating_sub(1);
+            }
+            // In a drain it may be idle now.
             self.touch(id);
         }
     }
@@ -238,10 +282,7 @@ impl<C> Core<C> {
             Phase::Closing | Phase::Lingering | Phase::Aborting => return,
         }
         let deadline = self.deadline(self.options.linger);
-        let timer = self.timers.insert(deadline, Due::Linger(id));
-        if let Some(connection) = self.connections.get_mut(id.0) {
-            connection.timers.push(timer);
-        }
+        self.set_own_timer(id, deadline, Due::Linger(id.0.index()));
         self.touch(id);
     }
 

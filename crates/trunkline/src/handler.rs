@@ -9,6 +9,7 @@ use std::fmt;
 use crate::codec::{Codec, FrameError};
 use crate::io::{ConnectionId, Io};
 use crate::net::Error;
+use crate::remote::Remote;
 
 /// The frame type that a handler's codec cuts.
 pub type Frame<'a, H> = <<H as Handler>::Codec as Codec>::Frame<'a>;
@@ -16,7 +17,7 @@ pub type Frame<'a, H> = <<H as Handler>::Codec as Codec>::Frame<'a>;
 pub type Message<H> = <<H as Handler>::Codec as Codec>::Message;
 
 /// What the engine calls. For one connection the order is `open`, then any of `frame`, `drained`,
-/// `timer`, at most one `end_of_stream`, and `closed` last, exactly once.
+/// `timer`, at most one `end_of_stream` and one `draining`, and `closed` last, exactly once.
 pub trait Handler: Sized {
     /// Cuts the incoming bytes into frames and encodes outgoing messages.
     type Codec: Codec;
@@ -27,6 +28,10 @@ pub trait Handler: Sized {
 
     /// The codec that every connection starts with (each gets a clone).
     fn codec(&self) -> Self::Codec;
+
+    /// The loop is made and has not turned yet. `remote` is a hold on it for other threads, such as a
+    /// [`Pool`](crate::Pool) whose answers are to come back as messages. [`Io::id`] names no connection here.
+    fn started(&mut self, _io: &mut Io<'_, Self>, _remote: &Remote<Self::Message>) {}
 
     /// A connection is there: accepted, or connected at our request ([`Io::role`] tells which).
     /// `None` refuses it: what was sent is flushed, then it is closed; `closed` is not called.
@@ -70,6 +75,10 @@ pub trait Handler: Sized {
     /// [`WhenPanicking::Propagate`](crate::WhenPanicking::Propagate). In a program built with `panic = "abort"` nothing is caught: the first
     /// panic ends it.
     fn panicked(&mut self, _io: &mut Io<'_, Self>, _panic: &Panic) {}
+
+    /// The loop drains, and this connection has a last turn: what it has asked is still answered, and once it is idle it
+    /// closes. The place to say so to the peer, where the protocol has words for it.
+    fn draining(&mut self, _state: &mut Self::State, _io: &mut Io<'_, Self>) {}
 
     /// The connection is gone: exactly once for each `open` that returned a state.
     fn closed(&mut self, _state: Self::State, _io: &mut Io<'_, Self>, _closed: Closed) {}
@@ -119,6 +128,23 @@ pub enum Cause {
     TooSlow,
     /// The linger deadline passed before the peer finished its side.
     LingerExpired,
+    /// The loop drained, and the connection was still busy in the second half of that time.
+    Evicted,
+    /// No frame came in time, or the handler did not say in time that the handshake is done
+    /// ([`Deadlines::handshake`](crate::Deadlines::handshake)).
+    HandshakeExpired,
+    /// A frame was begun and not finished in time ([`Deadlines::frame`](crate::Deadlines::frame)).
+    FrameExpired,
+    /// No byte came or went for too long ([`Deadlines::idle`](crate::Deadlines::idle)).
+    IdleExpired,
+    /// The peer took nothing of what waits for it for too long
+    /// ([`Deadlines::write_stall`](crate::Deadlines::write_stall)).
+    WriteStalled,
+    /// The peer sent, or took, fewer bytes than it must
+    /// ([`Rates::least_bytes_per_second`](crate::Rates::least_bytes_per_second)).
+    BelowRate,
+    /// It has been open for as long as a connection may be ([`Deadlines::lifetime`](crate::Deadlines::lifetime)).
+    LifetimeExpired,
     /// The loop was stopped before this connection was done.
     Stopped,
     /// A callback about it panicked, or the codec in the course of one. Of the bytes that had been read when a frame's
@@ -147,6 +173,8 @@ impl fmt::Display for Panic {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Callback {
+    /// [`Handler::started`].
+    Started,
     /// [`Handler::open`].
     Open,
     /// [`Handler::frame`].
@@ -163,6 +191,8 @@ pub enum Callback {
     ConnectFailed,
     /// [`Handler::stopping`].
     Stopping,
+    /// [`Handler::draining`].
+    Draining,
     /// [`Handler::closed`].
     Closed,
 }
@@ -170,6 +200,7 @@ pub enum Callback {
 impl fmt::Display for Callback {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
+            Self::Started => "started",
             Self::Open => "open",
             Self::Frame => "frame",
             Self::Drained => "drained",
@@ -178,6 +209,7 @@ impl fmt::Display for Callback {
             Self::Message => "message",
             Self::ConnectFailed => "connect_failed",
             Self::Stopping => "stopping",
+            Self::Draining => "draining",
             Self::Closed => "closed",
         })
     }

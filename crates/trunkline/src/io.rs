@@ -11,6 +11,7 @@ use crate::codec::FrameError;
 use crate::connection::{Facts, Role};
 use crate::core::{Core, Due};
 use crate::handler::{Cause, Handler, Message};
+use crate::net::Address;
 use crate::options::Overflow;
 use crate::stats::Stats;
 use crate::timer::TimerId;
@@ -24,6 +25,12 @@ impl ConnectionId {
     /// Names no connection.
     pub(crate) fn nobody() -> Self {
         Self(Key::from_bits(u64::MAX))
+    }
+
+    /// What `Core::serving` is while no connection goes the usual way. Not `nobody`, for which callbacks about no
+    /// connection may send: it would get into the cork, and to whomever is served next.
+    pub(crate) fn unserved() -> Self {
+        Self(Key::from_bits(u64::MAX - 1))
     }
 }
 
@@ -100,16 +107,16 @@ impl<H: Handler> Io<'_, H> {
     }
 
     /// The address of the other end.
-    pub fn peer(&self) -> Option<SocketAddr> {
+    pub fn peer(&self) -> Option<Address> {
         self.peer_of(self.id)
     }
 
     /// The address of the other end of connection `id`.
-    pub fn peer_of(&self, id: ConnectionId) -> Option<SocketAddr> {
+    pub fn peer_of(&self, id: ConnectionId) -> Option<Address> {
         self.core
             .connections
             .get(id.0)
-            .map(|connection| connection.peer)
+            .map(|connection| connection.peer.clone())
     }
 
     /// Whether this connection was accepted or made by us.
@@ -243,6 +250,27 @@ impl<H: Handler> Io<'_, H> {
         self.core.resume(id);
     }
 
+    /// Says that this connection still waits for something of ours, such as the answer of a [`Pool`](crate::Pool):
+    /// until [`Io::release`], once for each time, a drain does not take it for idle, nor does it evict it.
+    pub fn hold(&mut self) {
+        self.hold_connection(self.id);
+    }
+
+    /// Holds connection `id`.
+    pub fn hold_connection(&mut self, id: ConnectionId) {
+        self.core.hold(id);
+    }
+
+    /// Ends what [`Io::hold`] began.
+    pub fn release(&mut self) {
+        self.release_connection(self.id);
+    }
+
+    /// Releases connection `id`.
+    pub fn release_connection(&mut self, id: ConnectionId) {
+        self.core.release(id);
+    }
+
     /// Calls [`Handler::timer`] for this connection with `token`, once, after `delay`: never early, and at
     /// the soonest in the next turn. The timer dies with the connection. `None` when it is gone already.
     pub fn after(&mut self, delay: Duration, token: u64) -> Option<TimerId> {
@@ -252,27 +280,46 @@ impl<H: Handler> Io<'_, H> {
     /// As [`Io::after`], for connection `id`.
     pub fn after_on(&mut self, id: ConnectionId, delay: Duration, token: u64) -> Option<TimerId> {
         let deadline = self.core.deadline(delay);
-        let connection = self.core.connections.get_mut(id.0)?;
-        let timer = self.core.timers.insert(deadline, Due::User { id, token });
-        connection.timers.push(timer);
-        Some(timer)
+        self.core.set_user_timer(id, deadline, token)
     }
 
     /// Cancels a timer. `false` when it has fired or was cancelled before.
     pub fn cancel(&mut self, timer: TimerId) -> bool {
-        let Some(Due::User { id, .. }) = self.core.timers.cancel(timer) else {
+        let Some(Due::User(index)) = self.core.cancel_timer(timer) else {
             return false;
         };
-        if let Some(connection) = self.core.connections.get_mut(id.0) {
-            connection.timers.retain(|&other| other != timer);
-        }
+        self.core.own_timer_ended(index);
         true
+    }
+
+    /// Gives this connection an idle deadline of its own, or none, instead of
+    /// [`Deadlines::idle`](crate::Deadlines::idle). It is noticed with the precision of the loop's deadlines
+    /// ([`Deadlines::precision`](crate::Deadlines::precision)).
+    pub fn set_idle_timeout(&mut self, idle: impl Into<Option<Duration>>) {
+        self.core.set_idle_timeout(self.id, idle.into());
+    }
+
+    /// Says in [`Handler::open`] that the handshake has more frames than one: the first does not end it, only
+    /// [`Io::end_handshake`] does. Without [`Deadlines::handshake`](crate::Deadlines::handshake) this means nothing.
+    pub fn begin_handshake(&mut self) {
+        self.core.begin_handshake(self.id);
+    }
+
+    /// The handshake is done: its deadline no longer runs.
+    pub fn end_handshake(&mut self) {
+        self.core.end_handshake(self.id);
     }
 
     /// Begins to connect to `address`. [`Handler::open`] is called when it is made, or
     /// [`Handler::connect_failed`]; messages may be queued on the id at once.
     pub fn connect(&mut self, address: SocketAddr) -> ConnectionId {
         self.core.start_connect(&[address])
+    }
+
+    /// As `connect`, to an address that may be in the Unix domain. Where the server's backlog is full, it is tried again
+    /// until the deadline for connecting.
+    pub fn connect_to(&mut self, address: &Address) -> ConnectionId {
+        self.core.start_connect_to(address)
     }
 
     /// Begins to connect to whichever of `addresses` answers first, as "happy eyeballs" do (RFC 8305): a name may

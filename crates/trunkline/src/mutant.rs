@@ -26,6 +26,44 @@ pub(crate) enum Mutant {
     PartialFrameLost,
     /// A full socket is not written to again.
     WriteInterestForgotten,
+    /// A turn goes on while there is input, whatever the budget.
+    BudgetIgnored,
+    /// A read that fills the buffer is taken for all there is.
+    EdgeWithoutDraining,
+    /// A wait that ends early is taken for one whose time is over.
+    InterruptTakenForTimeout,
+    /// Timers come a moment too early.
+    TimerEarly,
+    /// The timers of a connection outlive it.
+    TimersOutliveConnection,
+    /// The descriptor of a connection is closed a second time.
+    ClosedTwice,
+    /// A connection that fails is not told as closed.
+    FailureNotTold,
+    /// A reset that was asked for is not carried out.
+    AbortForgotten,
+    /// An id of a closed connection reaches the next one in its place.
+    StaleId,
+    /// More connections are taken than the limit allows.
+    ConnectionsMaxIgnored,
+    /// A queue grows beyond its hard limit.
+    HardLimitIgnored,
+    /// A connection that is resumed is not served until something happens.
+    ResumedNotServed,
+    /// Frames go on after the handler has closed.
+    FramesAfterClose,
+    /// The bytes in the cork are lost when it is pulled.
+    CorkLost,
+    /// Shared bytes overtake those in the cork.
+    BroadcastOvertakes,
+    /// Of several messages from other threads all but the first are lost.
+    MessagesLost,
+    /// A drain does not look for requests that have arrived.
+    DrainForgetsRequests,
+    /// A drain has no deadline.
+    DrainWithoutDeadline,
+    /// The other attempts of a race are left open.
+    AttemptsLeftOpen,
     /// The oldest message is dropped to make room, though a part of it is written.
     BegunMessageDropped,
     /// A message takes the place of one with its key, though a part of that is written.

@@ -1,12 +1,13 @@
 //! What a server starts with: addresses, settings and a handler.
 
-use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use crate::event_loop::EventLoop;
 use crate::handler::Handler;
-use crate::net::{self, Error, Operation};
+use crate::net::{Address, Error, Operation, UnixAddress};
 use crate::network::kernel::Kernel;
 use crate::options::Options;
+use crate::threads::{Seat, ThreadedServer};
 
 /// Builds the loop of a server.
 ///
@@ -41,7 +42,7 @@ use crate::options::Options;
 #[derive(Debug, Clone)]
 pub struct Server<H> {
     handler: H,
-    addresses: Vec<String>,
+    addresses: Vec<Place>,
     options: Options,
 }
 
@@ -55,14 +56,35 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Also listens on `address`: `host:port`, or `:port` for 127.0.0.1. Port 0 takes a free one.
+    /// `n` loops instead of one, each on a thread of its own, with a handler of its own that `factory` makes there: see
+    /// [`ThreadedServer`].
+    pub fn threads(
+        n: usize,
+        factory: impl Fn(Seat<H::Message>) -> H + Send + Sync + 'static,
+    ) -> ThreadedServer<H>
+    where
+        H: 'static,
+    {
+        ThreadedServer::new(n, factory)
+    }
+
+    /// Also listens on `address`: `host:port`, or `:port` for 127.0.0.1, or `unix:/path`, or `unix:@name` for an abstract
+    /// name (Linux). Port 0 takes a free one.
     #[must_use]
     #[expect(
         clippy::needless_pass_by_value,
         reason = "a string, an address or a reference to one"
     )]
     pub fn listen(mut self, address: impl ToString) -> Self {
-        self.addresses.push(address.to_string());
+        self.addresses.push(Place::Text(address.to_string()));
+        self
+    }
+
+    /// Also listens in the Unix domain. The socket file is removed when the server no longer listens; one that a dead
+    /// server has left behind is replaced, but not one where anybody answers.
+    #[must_use]
+    pub fn listen_unix(mut self, path: impl Into<PathBuf>) -> Self {
+        self.addresses.push(Place::Path(path.into()));
         self
     }
 
@@ -73,7 +95,7 @@ impl<H: Handler> Server<H> {
     pub fn start(self) -> Result<EventLoop<H, Kernel>, Error> {
         let mut server = EventLoop::over(kernel(&self.options)?, self.handler, self.options);
         for address in &self.addresses {
-            server.listen(first(net::resolve(address)?, address)?)?;
+            server.listen_on(&address.first()?)?;
         }
         Ok(server)
     }
@@ -88,14 +110,25 @@ pub(crate) fn kernel(options: &Options) -> Result<Kernel, Error> {
         .map_err(|error| Error::new(Operation::Wait, None, error))
 }
 
-/// A name may stand for several addresses, of both families: the first is the system's own preference.
-pub(crate) fn first(addresses: Vec<SocketAddr>, name: &str) -> Result<SocketAddr, Error> {
-    let nothing = || {
-        Error::new(
-            Operation::Resolve,
-            Some(name.to_string()),
-            std::io::ErrorKind::NotFound.into(),
-        )
-    };
-    addresses.into_iter().next().ok_or_else(nothing)
+/// Where to listen, or whom to connect to, as it was said.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    Text(String),
+    Path(PathBuf),
+}
+
+impl Place {
+    pub(crate) fn addresses(&self) -> Result<Vec<Address>, Error> {
+        match self {
+            Self::Text(text) => Address::resolve(text),
+            Self::Path(path) => Ok(vec![UnixAddress::from_path(path)?.into()]),
+        }
+    }
+
+    /// A name may stand for several addresses, of both families: the first is the system's own preference.
+    pub(crate) fn first(&self) -> Result<Address, Error> {
+        let mut addresses = self.addresses()?;
+        // Whoever resolves a name to nothing has said so.
+        Ok(addresses.swap_remove(0))
+    }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::drained::Drained;
 use crate::handler::Cause;
 
 /// Kinds that are counted one by one: a name for each, and all of them in order.
@@ -48,6 +49,20 @@ kinds! {
         TooSlow => "closed_too_slow",
         /// [`Cause::LingerExpired`].
         LingerExpired => "closed_linger_expired",
+        /// [`Cause::Evicted`].
+        Evicted => "closed_evicted",
+        /// [`Cause::HandshakeExpired`].
+        HandshakeExpired => "closed_handshake_expired",
+        /// [`Cause::FrameExpired`].
+        FrameExpired => "closed_frame_expired",
+        /// [`Cause::IdleExpired`].
+        IdleExpired => "closed_idle_expired",
+        /// [`Cause::WriteStalled`].
+        WriteStalled => "closed_write_stalled",
+        /// [`Cause::BelowRate`].
+        BelowRate => "closed_below_rate",
+        /// [`Cause::LifetimeExpired`].
+        LifetimeExpired => "closed_lifetime_expired",
         /// [`Cause::Stopped`].
         Stopped => "closed_stopped",
         /// [`Cause::Panicked`].
@@ -62,6 +77,10 @@ kinds! {
         Handler => "refused_by_handler",
         /// There were [`Options::connections_max`](crate::Options::connections_max) already.
         Full => "refused_at_maximum",
+        /// The peer had as many as [`Limits::per_peer_max`](crate::Limits::per_peer_max).
+        PerPeer => "refused_for_their_peer",
+        /// They came faster than [`Limits::accept_rate`](crate::Limits::accept_rate).
+        Rate => "refused_at_the_rate",
         /// Descriptors had run out.
         Descriptors => "refused_without_descriptors",
     }
@@ -78,6 +97,13 @@ impl Cause {
             Self::Overflow => CauseKind::Overflow,
             Self::TooSlow => CauseKind::TooSlow,
             Self::LingerExpired => CauseKind::LingerExpired,
+            Self::Evicted => CauseKind::Evicted,
+            Self::HandshakeExpired => CauseKind::HandshakeExpired,
+            Self::FrameExpired => CauseKind::FrameExpired,
+            Self::IdleExpired => CauseKind::IdleExpired,
+            Self::WriteStalled => CauseKind::WriteStalled,
+            Self::BelowRate => CauseKind::BelowRate,
+            Self::LifetimeExpired => CauseKind::LifetimeExpired,
             Self::Stopped => CauseKind::Stopped,
             Self::Panicked(_) => CauseKind::Panicked,
         }
@@ -144,11 +170,49 @@ pub struct Stats {
     pub panics: u64,
     /// Turns of the loop.
     pub turns: u64,
+    /// What became of the connections that were open when the loop began to drain, or came while it did.
+    pub drained: Drained,
     /// How long turns take, from the end of the wait to the next one, of one in [`TURNS_PER_SAMPLE`].
     pub turn_times: TurnTimes,
 }
 
+fn add_each<const N: usize>(sums: &mut [u64; N], others: &[u64; N]) {
+    for (sum, other) in sums.iter_mut().zip(others) {
+        *sum += other;
+    }
+}
+
 impl Stats {
+    /// Adds the counters of another loop. Peaks are added too: what they were at one moment nobody knows, but it was no
+    /// more.
+    pub fn add(&mut self, other: &Self) {
+        self.accepted += other.accepted;
+        self.connected += other.connected;
+        self.refused += other.refused;
+        add_each(&mut self.refused_by, &other.refused_by);
+        self.closed += other.closed;
+        add_each(&mut self.closed_by, &other.closed_by);
+        self.failed += other.failed;
+        self.connect_failed += other.connect_failed;
+        self.accept_errors += other.accept_errors;
+        self.accept_pauses += other.accept_pauses;
+        self.open += other.open;
+        self.peak_open += other.peak_open;
+        self.frames_in += other.frames_in;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.queued_bytes += other.queued_bytes;
+        self.queued_bytes_peak += other.queued_bytes_peak;
+        self.queue_bytes_peak = self.queue_bytes_peak.max(other.queue_bytes_peak);
+        self.dropped += other.dropped;
+        self.dropped_oldest += other.dropped_oldest;
+        self.replaced += other.replaced;
+        self.panics += other.panics;
+        self.turns += other.turns;
+        add_each(&mut self.turn_times.counts, &other.turn_times.counts);
+        self.drained.add(&other.drained);
+    }
+
     /// Clients turned away for this reason.
     pub fn refused_for(&self, reason: Refusal) -> u64 {
         self.refused_by[reason as usize]

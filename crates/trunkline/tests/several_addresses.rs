@@ -32,7 +32,7 @@ impl Handler for Client {
     }
 
     fn open(&mut self, io: &mut Io<'_, Self>) -> Option<()> {
-        self.reached = io.peer();
+        self.reached = io.peer().and_then(|peer| peer.socket_addr());
         assert_eq!(io.send(b"hello"), Sent::Queued);
         io.finish();
         Some(())

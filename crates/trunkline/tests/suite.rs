@@ -13,10 +13,16 @@ mod close;
 mod connect;
 #[path = "suite/data.rs"]
 mod data;
+#[path = "suite/deadlines.rs"]
+mod deadlines;
 #[path = "suite/every_operation.rs"]
 mod every_operation;
+#[path = "suite/fairness.rs"]
+mod fairness;
 #[path = "suite/flow.rs"]
 mod flow;
+#[path = "suite/leap.rs"]
+mod leap;
 #[cfg(target_os = "linux")]
 #[path = "suite/namespaces.rs"]
 mod namespaces;
@@ -29,6 +35,8 @@ mod overflow;
 mod pair;
 #[path = "suite/panics.rs"]
 mod panics;
+#[path = "suite/rates.rs"]
+mod rates;
 #[path = "suite/scripted.rs"]
 mod scripted;
 #[path = "suite/stopping.rs"]
@@ -71,6 +79,27 @@ macro_rules! suite {
                 close::a5_close_loses_nothing_that_was_queued
                 close::a6_close_ends_within_the_linger_deadline
                 close::abort_resets_the_peer
+
+                deadlines::no_frame_ends_the_handshake_in_time
+                deadlines::the_first_frame_ends_the_handshake_unless_it_is_a_long_one
+                deadlines::a10_slowloris_is_closed_when_its_frame_takes_too_long
+                deadlines::a_paused_connection_is_not_blamed_for_half_a_frame
+                deadlines::idle_connections_are_closed_and_busy_ones_are_not
+                deadlines::a_connection_may_have_an_idle_deadline_of_its_own
+                deadlines::output_that_nobody_takes_ends_the_connection
+                deadlines::a_slow_reader_that_takes_something_is_not_stalled
+                deadlines::a_lifetime_ends_whatever_the_connection_does
+                deadlines::who_keeps_all_deadlines_never_notices_them
+
+                fairness::a4_a_slow_reader_does_not_hold_up_others
+                fairness::e7_a_flooding_peer_does_not_starve_the_light_ones
+                fairness::w6_cancelled_timers_do_not_keep_the_loop_turning
+
+                rates::input_is_read_as_fast_as_its_rate
+                rates::output_is_written_as_fast_as_its_rate
+                rates::who_sends_a_frame_too_slowly_is_reset
+                rates::who_sends_a_long_frame_fast_enough_is_left_alone
+                rates::who_takes_output_too_slowly_is_reset
 
                 waking::timers_fire_in_order_never_early_and_die_with_their_connection
                 waking::w1_messages_of_other_threads_all_arrive

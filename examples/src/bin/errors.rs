@@ -4,11 +4,12 @@
 #![forbid(unsafe_code)]
 
 use std::env;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use trunkline::{Chunks, Client, Closed, ConnectionId, Error, ErrorKind, Flow, Frame, Handler, Io};
+use trunkline::{
+    Address, Chunks, Client, Closed, ConnectionId, Error, ErrorKind, Flow, Frame, Handler, Io,
+};
 
 /// Closes every connection that is made, and counts the rest.
 #[derive(Default)]
@@ -38,19 +39,19 @@ impl Try {
 
 impl Handler for Try {
     type Codec = Chunks;
-    type State = SocketAddr;
+    type State = Address;
     type Message = ();
 
     fn codec(&self) -> Chunks {
         Chunks::new()
     }
 
-    fn open(&mut self, io: &mut Io<'_, Self>) -> Option<SocketAddr> {
+    fn open(&mut self, io: &mut Io<'_, Self>) -> Option<Address> {
         io.close();
         io.peer()
     }
 
-    fn frame(&mut self, _: &mut SocketAddr, _: &mut Io<'_, Self>, _: Frame<'_, Self>) -> Flow {
+    fn frame(&mut self, _: &mut Address, _: &mut Io<'_, Self>, _: Frame<'_, Self>) -> Flow {
         Flow::Continue
     }
 
@@ -59,7 +60,7 @@ impl Handler for Try {
     }
 
     /// Exactly once for each connection that was made, whatever ended it; its socket is closed by then.
-    fn closed(&mut self, peer: SocketAddr, _io: &mut Io<'_, Self>, closed: Closed) {
+    fn closed(&mut self, peer: Address, _io: &mut Io<'_, Self>, closed: Closed) {
         println!("connected to {peer}, and closed ({:?})", closed.cause);
     }
 }

@@ -52,7 +52,7 @@ pub(crate) fn run_with_raised_limit() -> Outcome {
 pub(crate) fn run() -> Outcome {
     let trunkline = build_trunkline()?;
     println!(
-        "trunkline serve echo --mechanism epoll, {}-byte messages; what the server needs",
+        "trunkline serve echo --mechanism epoll, {}-byte messages, all deadlines armed; what the server needs",
         load::MESSAGE_BYTES
     );
     for load in [Load::PingPong, Load::Batches] {

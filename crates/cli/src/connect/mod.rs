@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::mpsc::sync_channel;
 
 use trunkline::network::kernel::Kernel;
-use trunkline::{Chunks, Error, EventLoop, Mechanism, Operation, Options};
+use trunkline::{Address, Chunks, Error, EventLoop, Mechanism, Operation, Options};
 
 use crate::arguments::ConnectArguments;
 use crate::encoding::Edge;
@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &ConnectArguments) -> Result<ExitCode, Failure> {
     let mechanism = mechanism::choose(arguments.mechanism.as_deref())?;
     let mut targets = Vec::new();
     for address in &arguments.addresses {
-        targets.push(trunkline::resolve(address)?);
+        targets.push(Address::resolve(address)?);
     }
     let framing = match &arguments.frame {
         Some(frame) => Framing::named(frame, arguments.frame_limit)?,
@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &ConnectArguments) -> Result<ExitCode, Failure> {
     let talker = Talker::new(targets.len(), output, framing, edge);
     let mut client = EventLoop::over(kernel(mechanism)?, talker, options);
     for addresses in &targets {
-        client.connect_any(addresses);
+        client.connect_first(addresses);
     }
     talk(&mut client)?;
     client.handler().outcome()

@@ -1,7 +1,8 @@
 //! Standard output: the servers' answers, with a label before each line when there are several servers.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
+
+use trunkline::Address;
 
 /// A line longer than this is shown in pieces, so that a server that never ends a line costs no memory.
 const LINE_BYTES_MAX: usize = 64 * 1024;
@@ -24,7 +25,7 @@ impl Output {
         Self { labelled, messages }
     }
 
-    pub(crate) fn begin(&self, peer: SocketAddr) -> Unfinished {
+    pub(crate) fn begin(&self, peer: &Address) -> Unfinished {
         let label = if self.labelled {
             format!("[{peer}] ").into_bytes()
         } else {
@@ -88,10 +89,12 @@ fn show(bytes: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     fn unfinished() -> Unfinished {
-        Output::new(true, false).begin(SocketAddr::from(([127, 0, 0, 1], 7)))
+        Output::new(true, false).begin(&SocketAddr::from(([127, 0, 0, 1], 7)).into())
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use trunkline::text::{Decoder, Encoder, Encoding, TextError};
-use trunkline::{Cause, Closed, Codec, ConnectionId, Error, Flow, FrameError, Handler, Io};
+use trunkline::{
+    Address, Cause, Closed, Codec, ConnectionId, Error, Flow, FrameError, Handler, Io,
+};
 
 use super::input::Input;
 use super::messages::{LINE_BYTES_MAX, Messages};
@@ -43,7 +44,7 @@ pub(crate) struct Talker {
 
 /// One server.
 pub(crate) struct Conversation {
-    peer: SocketAddr,
+    peer: Address,
     unfinished: Unfinished,
     /// Reads what it sends, where that is one text.
     decoder: Option<Decoder>,
@@ -147,7 +148,7 @@ impl Talker {
         let shown = self.output.arrived(&mut from.unfinished, text.as_bytes());
         self.check_output(io, shown);
         if let Some(error) = error {
-            self.report(&not_read(from.peer, error));
+            self.report(&not_read(&from.peer, error));
         }
     }
 
@@ -226,8 +227,8 @@ impl Handler for Talker {
         self.members.insert(io.id());
         let stream = self.edge.filter(|_| !self.framing.has_messages());
         Some(Conversation {
+            unfinished: self.output.begin(&peer),
             peer,
-            unfinished: self.output.begin(peer),
             decoder: stream.map(|edge| edge.encoding.decoder(edge.decode_policy)),
         })
     }
@@ -244,7 +245,7 @@ impl Handler for Talker {
             flow = self.check_output(io, shown);
         }
         if let Some(error) = error {
-            self.report(&not_read(from.peer, error));
+            self.report(&not_read(&from.peer, error));
             // The next message is a text of its own; in a stream nobody knows where the next character begins.
             if !self.framing.has_messages() && flow == Flow::Continue {
                 flow = Flow::Close;
@@ -331,7 +332,7 @@ fn not_sent(line: u64, error: FrameError) -> Failure {
     }
 }
 
-fn not_read(peer: SocketAddr, error: TextError) -> Failure {
+fn not_read(peer: &Address, error: TextError) -> Failure {
     Failure::failed(format!("cannot read what {peer} says: {error}")).with_hint(
         "is --encoding right? With --errors replace, what cannot be read is shown as U+FFFD",
     )

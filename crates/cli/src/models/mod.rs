@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Id};
 use rustix::process::{Signal, set_parent_process_death_signal};
-use trunkline::{Error, Mechanism, Operation};
+use trunkline::{Address, Error, Mechanism, Operation};
 
 use crate::chatter::say;
 use crate::failure::Failure;
@@ -183,8 +183,12 @@ pub(crate) fn check_options(serve: &ArgMatches) -> Result<(), Failure> {
 /// Where a model without the engine is to serve.
 pub(crate) fn only_echo(plain: Plain, plans: &[Plan]) -> Result<SocketAddr, Failure> {
     let (usage, hint) = match plans {
-        [only] if only.service == Service::Echo => match only.addresses[..] {
-            [address] => return Ok(address),
+        [only] if only.service == Service::Echo => match &only.addresses[..] {
+            [Address::Ip(address)] => return Ok(*address),
+            [Address::Unix(_)] => (
+                "serves a port",
+                "give host:port, or leave --model out for a socket file",
+            ),
             _ => (
                 "serves one address",
                 "give one address, or leave --model out",

@@ -1,19 +1,15 @@
-//! `trunkline serve`: every service on a thread of its own, until a signal.
+//! `trunkline serve`: every service on a thread of its own, or several, until a signal.
 
-use std::fmt::Write as _;
-use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
-
-use std::convert::Infallible;
+use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 
 use trunkline::{
-    Chunks, Error, EventLoop, Handler, Lines, Mechanism, Overflow, Remote, Server, Stats,
+    Chunks, Handler, Lines, Mechanism, Options, Overflow, Seat, Server, ThreadedServer,
 };
 
 use crate::arguments::ServeArguments;
-use crate::chatter::say;
 use crate::encoding::Edge;
 use crate::failure::Failure;
 use crate::framing::Framing;
@@ -21,11 +17,24 @@ use crate::mechanism;
 use crate::models::{self, Model};
 use crate::services::{Ack, Discard, Echo, Greet, Log, Rooms, Service};
 
+mod deadlines;
+mod limits;
 mod plan;
+mod rates;
+mod ready;
+mod running;
 mod signals;
+mod status;
+mod threading;
 
+pub(crate) use deadlines::DeadlineArguments;
+pub(crate) use limits::LimitArguments;
 pub(crate) use plan::Plan;
+pub(crate) use rates::RateArguments;
+use ready::ReadyFile;
+use running::{Cut, Ended, Running, wait_for};
 use signals::StopSignals;
+pub(crate) use threading::{StatusArguments, StopArguments, ThreadArguments};
 
 /// What all services have in common.
 #[derive(Debug, Clone)]
@@ -35,22 +44,12 @@ struct Settings {
     framing: Option<Framing>,
     frame_limit: usize,
     edge: Edge,
-    max_connections: Option<usize>,
+    limits: LimitArguments,
+    deadlines: DeadlineArguments,
+    rates: RateArguments,
+    threads: ThreadArguments,
+    stop: StopArguments,
     verbose: bool,
-}
-
-/// A service that listens.
-struct Running {
-    service: Service,
-    addresses: Vec<SocketAddr>,
-    mechanism: Mechanism,
-    remote: Remote<Infallible>,
-}
-
-/// A service that has ended.
-struct Ended {
-    service: Service,
-    result: Result<Stats, Error>,
 }
 
 /// Serves until stopped.
@@ -75,7 +74,11 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
         },
         frame_limit: arguments.frame_limit,
         edge: Edge::named(arguments.encoding.as_deref(), arguments.errors.as_deref())?,
-        max_connections: arguments.max_connections,
+        limits: arguments.limits.clone(),
+        deadlines: arguments.deadlines.clone(),
+        rates: arguments.rates.clone(),
+        threads: arguments.threads.clone(),
+        stop: arguments.stop.clone(),
         verbose: arguments.verbose,
     };
     // Before anything is announced: who reads "listening" may send the signal at once.
@@ -84,80 +87,43 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     let mut running = Vec::new();
     for plan in plans {
         // When one cannot start, the others end with the process: none of them has been announced.
-        running.push(launch(plan, &settings, ended_sender.clone())?);
+        running.push(launch(&plan, &settings, ended_sender.clone())?);
     }
     drop(ended_sender);
-    for service in &running {
-        announce(service);
-    }
-    let remotes: Vec<_> = running.into_iter().map(|service| service.remote).collect();
-    let interrupted = signals.stop(remotes.clone());
-    let failure = wait_for(&ended, &remotes);
-    match failure {
-        Some(failure) => Err(failure),
-        None if interrupted.at_once() => Err(Failure::failed(
-            "stopped at once: open connections were reset",
-        )
-        .with_hint("a single Ctrl-C lets open connections finish")),
-        None => Ok(ExitCode::SUCCESS),
-    }
-}
-
-fn announce(running: &Running) {
-    for address in &running.addresses {
-        say(&format!(
-            "{} listening on {address} ({})",
-            running.service.name(),
-            running.mechanism
-        ));
-    }
-}
-
-/// Reports each service as it ends. When one fails the others are stopped; its error is returned.
-fn wait_for(ended: &Receiver<Ended>, remotes: &[Remote<Infallible>]) -> Option<Failure> {
-    let mut failure = None;
-    let mut ended_count = 0;
-    for Ended { service, result } in ended {
-        ended_count += 1;
-        match result {
-            Ok(stats) => say(&summary(service, &stats)),
-            Err(error) => {
-                failure.get_or_insert(Failure::from(error));
-                remotes.iter().for_each(Remote::stop);
-            }
+    let ready = match &settings.stop.ready_file {
+        Some(path) => {
+            let addresses = running.iter().flat_map(|running| &running.addresses);
+            let addresses: Vec<_> = addresses.map(ToString::to_string).collect();
+            Some(ReadyFile::write(path, &addresses)?)
         }
+        None => None,
+    };
+    let ready = Arc::new(Mutex::new(ready));
+    running.iter().for_each(Running::announce);
+    let controls: Vec<_> = running.into_iter().map(|running| running.control).collect();
+    if arguments.status.status {
+        status::draw(controls.clone())?;
     }
-    if ended_count < remotes.len() {
-        failure.get_or_insert(Failure::failed(
-            "a service ended without a word: this is a bug in trunkline",
-        ));
+    let interrupted = signals.stop(controls.clone(), Arc::clone(&ready));
+    let cut = wait_for(&ended, &controls);
+    // When a service fails there was no signal to take it away.
+    drop(ready.lock().map(|mut ready| ready.take()));
+    let cut = cut?;
+    if interrupted.at_once() {
+        let stopped = Failure::failed("stopped at once: open connections were reset");
+        return Err(stopped.with_hint("a single Ctrl-C lets open connections finish"));
     }
-    failure
+    match cut {
+        Cut { aborted: 0, unsent_bytes: 0 } => Ok(ExitCode::SUCCESS),
+        Cut { aborted, unsent_bytes } => Err(Failure::failed(format!(
+            "not all could finish: connections reset {aborted}, bytes not sent {unsent_bytes}"
+        ))
+        .with_hint("clients that do not read cannot be waited for; a longer drain helps those that are only slow")),
+    }
 }
 
-fn summary(service: Service, stats: &Stats) -> String {
-    let mut line = format!(
-        "{}: served {}, errors {}, peak {}",
-        service.name(),
-        stats.accepted,
-        stats.failed,
-        stats.peak_open
-    );
-    if stats.refused > 0 {
-        let _ = write!(line, ", refused {}", stats.refused);
-    }
-    if stats.accept_errors > 0 {
-        // A client reset in the backlog, or no descriptor left (`ulimit -n`): none that was served.
-        let _ = write!(line, ", accepts that failed {}", stats.accept_errors);
-    }
-    if stats.dropped > 0 {
-        let _ = write!(line, ", messages dropped {}", stats.dropped);
-    }
-    line
-}
-
-/// Starts a service on a thread of its own and waits until it listens.
-fn launch(plan: Plan, settings: &Settings, ended: Sender<Ended>) -> Result<Running, Failure> {
+/// Starts a service, and waits until it listens.
+fn launch(plan: &Plan, settings: &Settings, ended: Sender<Ended>) -> Result<Running, Failure> {
     let log = Log::new(plan.service.name(), settings.verbose);
     let asked = settings.framing.clone();
     // What the service speaks unless asked for something else.
@@ -166,85 +132,80 @@ fn launch(plan: Plan, settings: &Settings, ended: Sender<Ended>) -> Result<Runni
     let text = |asked: Option<Framing>| settings.edge.over(asked.unwrap_or_else(lines));
     match (plan.service, asked) {
         (Service::Echo, None) => {
-            let codec = Chunks::new();
-            launch_handler(Echo { log, codec }, plan, settings, ended)
+            let echo = move |_| Echo {
+                log: log.clone(),
+                codec: Chunks::new(),
+            };
+            launch_handler(echo, plan, settings, ended)
         }
-        (Service::Echo, Some(codec)) => launch_handler(Echo { log, codec }, plan, settings, ended),
+        (Service::Echo, Some(codec)) => {
+            let echo = move |_| Echo {
+                log: log.clone(),
+                codec: codec.clone(),
+            };
+            launch_handler(echo, plan, settings, ended)
+        }
         (Service::Ack, asked) => {
             let codec = text(asked)?;
-            launch_handler(Ack { log, codec }, plan, settings, ended)
+            let ack = move |_| Ack {
+                log: log.clone(),
+                codec: codec.clone(),
+            };
+            launch_handler(ack, plan, settings, ended)
         }
         (Service::Greet, asked) => {
             let codec = text(asked)?;
-            launch_handler(Greet { log, codec }, plan, settings, ended)
+            let greet = move |_| Greet {
+                log: log.clone(),
+                codec: codec.clone(),
+            };
+            launch_handler(greet, plan, settings, ended)
         }
         (Service::Discard, asked) => {
             let framing = asked.unwrap_or_else(bytes);
-            launch_handler(Discard { log, framing }, plan, settings, ended)
+            let discard = move |_| Discard {
+                log: log.clone(),
+                framing: framing.clone(),
+            };
+            launch_handler(discard, plan, settings, ended)
         }
         (Service::Rooms, asked) => {
             let codec = text(asked)?;
-            launch_handler(Rooms::new(log, codec), plan, settings, ended)
+            let here = Arc::new(AtomicUsize::new(0));
+            let rooms = move |seat| Rooms::new(log.clone(), codec.clone(), seat, Arc::clone(&here));
+            launch_handler(rooms, plan, settings, ended)
         }
     }
 }
 
-fn launch_handler<H>(
-    handler: H,
-    plan: Plan,
+fn launch_handler<H: Handler + 'static>(
+    factory: impl Fn(Seat<H::Message>) -> H + Send + Sync + 'static,
+    plan: &Plan,
     settings: &Settings,
     ended: Sender<Ended>,
-) -> Result<Running, Failure>
-where
-    H: Handler<Message = Infallible> + Send + 'static,
-{
-    let service = plan.service;
-    let settings = settings.clone();
-    let (started_sender, started) = channel();
-    let body = move || {
-        // The loop is made where it runs, so nothing in it need be able to change threads.
-        let event_loop = match start(handler, &plan, &settings) {
-            Ok(event_loop) => event_loop,
-            Err(error) => {
-                let _ = started_sender.send(Err(error));
-                return;
-            }
-        };
-        let running = Running {
-            service,
-            addresses: event_loop.local_addresses().to_vec(),
-            mechanism: event_loop.network().mechanism(),
-            remote: event_loop.remote(),
-        };
-        let _ = started_sender.send(Ok(running));
-        let result = event_loop.run().map(|(_, stats)| stats);
-        let _ = ended.send(Ended { service, result });
-    };
-    thread::Builder::new()
-        .name(service.name().to_owned())
-        .spawn(body)
-        .map_err(|error| cannot_start(service, &error))?;
-    let started = started
-        .recv()
-        .map_err(|error| cannot_start(service, &error))?;
-    Ok(started?)
-}
-
-fn cannot_start(service: Service, why: &dyn std::error::Error) -> Failure {
-    Failure::failed(format!("cannot start service {}: {why}", service.name()))
-}
-
-fn start<H: Handler>(handler: H, plan: &Plan, settings: &Settings) -> Result<EventLoop<H>, Error> {
-    let mut server = Server::new(handler).mechanism(settings.mechanism);
-    if let Some(connections) = settings.max_connections {
-        server = server.max_connections(connections);
-    }
-    if plan.service == Service::Rooms {
-        // A member who does not read would miss lines without knowing it: better to cut him off.
-        server = server.overflow(Overflow::Close);
-    }
+) -> Result<Running, Failure> {
+    let threads = &settings.threads;
+    let mut server: ThreadedServer<H> = Server::threads(threads.threads, factory)
+        .options(options(plan.service, settings))
+        .sharing(threads.sharing());
     for address in &plan.addresses {
         server = server.listen(address);
     }
-    server.start()
+    Running::new(plan.service, server.start()?, ended)
+}
+
+fn options(service: Service, settings: &Settings) -> Options {
+    let mut options = Options {
+        mechanism: settings.mechanism,
+        ..Options::default()
+    };
+    settings.limits.apply(&mut options);
+    settings.deadlines.apply(&mut options);
+    settings.rates.apply(&mut options);
+    settings.stop.apply(&mut options);
+    if service == Service::Rooms {
+        // A member who does not read would miss lines without knowing it: better to cut him off.
+        options.overflow = Overflow::Close;
+    }
+    options
 }

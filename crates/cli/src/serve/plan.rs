@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+use trunkline::Address;
+
 use crate::failure::Failure;
 use crate::services::Service;
 use crate::suggest;
@@ -14,7 +16,7 @@ const FIRST_PORT: u16 = 10001;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) service: Service,
-    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) addresses: Vec<Address>,
 }
 
 /// Words alternate: a service, then any number of addresses. Addresses before any service are for `echo`.
@@ -47,7 +49,7 @@ pub(crate) fn plan(words: &[String]) -> Result<Vec<Plan>, Failure> {
     let without = plans.iter_mut().filter(|plan| plan.addresses.is_empty());
     for (plan, port) in without.zip(FIRST_PORT..) {
         plan.addresses
-            .push(SocketAddr::from(([127, 0, 0, 1], port)));
+            .push(SocketAddr::from(([127, 0, 0, 1], port)).into());
     }
     match given_twice(&plans) {
         Some(address) => Err(Failure::usage(format!(
@@ -59,12 +61,15 @@ pub(crate) fn plan(words: &[String]) -> Result<Vec<Plan>, Failure> {
 }
 
 /// Port 0 is a free port each time.
-fn given_twice(plans: &[Plan]) -> Option<SocketAddr> {
+fn given_twice(plans: &[Plan]) -> Option<&Address> {
     let addresses = plans.iter().flat_map(|plan| &plan.addresses);
     let mut seen = BTreeSet::new();
     addresses
-        .filter(|address| address.port() != 0)
-        .copied()
+        .filter(|address| {
+            address
+                .socket_addr()
+                .is_none_or(|address| address.port() != 0)
+        })
         .find(|&address| !seen.insert(address))
 }
 
@@ -73,11 +78,11 @@ fn is_address(word: &str) -> bool {
     word.contains(':') || word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn first_address(word: &str) -> Result<SocketAddr, Failure> {
-    let addresses = trunkline::resolve(word)?;
+fn first_address(word: &str) -> Result<Address, Failure> {
+    let addresses = Address::resolve(word)?;
     addresses
-        .first()
-        .copied()
+        .into_iter()
+        .next()
         .ok_or_else(|| Failure::failed(format!("cannot resolve {word}: it has no address")))
 }
 
@@ -115,6 +120,8 @@ mod tests {
         assert!(plan(&words("echo :7000 ack :7000")).is_err());
         assert!(plan(&words("echo :0 ack :0")).is_ok());
         assert!(plan(&words("echo :7000 ack [::1]:7000")).is_ok());
+        assert!(plan(&words("echo unix:/a ack unix:/a")).is_err());
+        assert!(plan(&words("echo unix:/a ack unix:@a")).is_ok());
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! Ctrl-C and SIGTERM: the first drains, the second stops at once.
 
-use std::convert::Infallible;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use trunkline::Remote;
 
+use super::ready::ReadyFile;
+use super::running::{Control, stop_all};
 use crate::chatter::say;
 use crate::failure::Failure;
 
@@ -34,8 +34,13 @@ impl StopSignals {
         Ok(Self(signals))
     }
 
-    /// From now on (those already caught included) the first signal drains the loops and the second kills them.
-    pub(crate) fn stop(mut self, remotes: Vec<Remote<Infallible>>) -> Interrupted {
+    /// From now on (those already caught included) the first signal drains the services and the second kills them. The
+    /// ready file goes before anything else.
+    pub(crate) fn stop(
+        mut self,
+        controls: Vec<Arc<dyn Control>>,
+        ready: Arc<Mutex<Option<ReadyFile>>>,
+    ) -> Interrupted {
         let at_once = Arc::new(AtomicBool::new(false));
         let interrupted = Interrupted {
             at_once: Arc::clone(&at_once),
@@ -45,11 +50,14 @@ impl StopSignals {
             if signals.next().is_none() {
                 return;
             }
+            drop(ready.lock().map(|mut ready| ready.take()));
             say("stopping: open connections may finish; a second Ctrl-C stops at once");
-            remotes.iter().for_each(Remote::stop);
+            stop_all(&controls);
             if signals.next().is_some() {
                 at_once.store(true, Ordering::Release);
-                remotes.iter().for_each(Remote::kill);
+                for control in controls {
+                    control.kill();
+                }
             }
         });
         interrupted

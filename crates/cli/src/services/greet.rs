@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use trunkline::{Closed, Flow, Handler, Io, Sent, Text};
 
-use super::{Log, after};
+use super::{Log, after, name_of};
 use crate::framing::Framing;
 
 pub(crate) struct Greet {
@@ -23,9 +23,7 @@ impl Handler for Greet {
 
     fn open(&mut self, io: &mut Io<'_, Self>) -> Option<()> {
         self.log.opened(io);
-        let peer = io
-            .peer()
-            .map_or("stranger".to_owned(), |peer| peer.to_string());
+        let peer = name_of(io).unwrap_or_else(|| "stranger".to_owned());
         let greeting = format!("Hello, {peer}. I send each line back.");
         match io.send(&greeting) {
             Sent::Rejected(_) => None,

@@ -1,7 +1,7 @@
 //! The services, one handler each. Every file is an example to read and to start from: `echo` is the smallest,
 //! `rooms` is where connections write to each other.
 
-use trunkline::{Flow, Handler, Io, Sent};
+use trunkline::{Address, Flow, Handler, Io, Sent};
 
 mod ack;
 mod discard;
@@ -49,6 +49,14 @@ impl Service {
     pub(crate) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|service| service.name() == name)
     }
+}
+
+/// What to call the other end: its address, and where that is none, as with most clients in the Unix domain, a number.
+fn name_of<H: Handler>(io: &Io<'_, H>) -> Option<String> {
+    Some(match io.peer()? {
+        Address::Unix(name) if name.is_unnamed() => format!("unix{}", io.id()),
+        peer => peer.to_string(),
+    })
 }
 
 /// After an answer: go on, unless it could not be sent as a message, which the log tells. (A queue that is too long needs

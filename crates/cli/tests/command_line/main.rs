@@ -4,11 +4,13 @@
 mod bad_input;
 mod compare;
 mod connecting;
+mod deadlines;
 mod encoding;
 mod exhaustion;
 mod framing;
 mod injected;
 mod models;
+mod running;
 mod services;
 mod stopping;
 mod support;

@@ -24,8 +24,8 @@ fn the_first_signal_finishes_what_is_under_way() {
         assert_eq!(
             lines,
             [
-                "ack: served 1, errors 0, peak 1",
-                "echo: served 1, errors 0, peak 1",
+                "ack: served 1, errors 0, peak 1, finished while stopping 1",
+                "echo: served 1, errors 0, peak 1, finished while stopping 1",
                 stopping
             ]
         );
@@ -48,7 +48,7 @@ fn the_second_signal_stops_at_once() {
     assert_eq!(
         lines,
         [
-            "echo: served 1, errors 1, peak 1",
+            "echo: served 1, errors 1, peak 1, finished while stopping 1",
             "trunkline: stopped at once: open connections were reset",
             "hint: a single Ctrl-C lets open connections finish",
         ]

@@ -160,6 +160,22 @@ impl Serving {
         times.map(|ticks| ticks.parse::<u64>().unwrap()).sum()
     }
 
+    /// Stops it with SIGSTOP, and waits until each of its threads has stopped, which is not at once.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::STOP);
+        let tasks = format!("/proc/{}/task", self.child.id());
+        let stopped = |task: std::io::Result<std::fs::DirEntry>| {
+            let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap();
+            stat.rsplit_once(") ")
+                .is_some_and(|(_, fields)| fields.starts_with('T'))
+        };
+        let patience = std::time::Instant::now() + PATIENCE;
+        while !std::fs::read_dir(&tasks).unwrap().all(stopped) {
+            assert!(std::time::Instant::now() < patience, "it does not stop");
+            thread::yield_now();
+        }
+    }
+
     /// Waits for the end; gives the exit status and the lines not read yet.
     pub(crate) fn wait(mut self) -> (ExitStatus, Vec<String>) {
         let lines = remaining(&self.lines);

@@ -67,8 +67,22 @@ impl Facts {
     /// Bytes wait in it, to be written or to become a frame. True as of the last time it was settled; bytes that were
     /// queued since have made it touched.
     pub(crate) const HOLDS_BYTES: Facts = Facts(1 << 20);
+    /// In the Unix domain: a short read never means that the socket is empty.
+    pub(crate) const UNIX: Facts = Facts(1 << 30);
     /// The bounds of its outgoing messages are kept, because a policy or a key may drop one of them.
     pub(crate) const KEEPS_BOUNDS: Facts = Facts(1 << 21);
+    /// A deadline for the handshake runs.
+    pub(crate) const HANDSHAKING: Facts = Facts(1 << 22);
+    /// The first frame does not end the handshake: the handler will say when it is done.
+    pub(crate) const LONG_HANDSHAKE: Facts = Facts(1 << 23);
+    /// Output waited when it was settled last.
+    pub(crate) const OUTPUT_WAITS: Facts = Facts(1 << 24);
+    /// Its bytes are counted against a rate.
+    pub(crate) const METERED: Facts = Facts(1 << 25);
+    /// Its rate of input is used up for now.
+    pub(crate) const SLOWED_IN: Facts = Facts(1 << 26);
+    /// Its rate of output is used up for now.
+    pub(crate) const SLOWED_OUT: Facts = Facts(1 << 27);
     // The phases; none of them is `Phase::Open`.
     const CONNECTING: Facts = Facts(1 << 16);
     const CLOSING: Facts = Facts(1 << 17);
@@ -85,7 +99,9 @@ impl Facts {
         .with(Facts::FINISHING)
         .with(Facts::ENDED)
         .with(Facts::UNEXAMINED)
-        .with(Facts::WATCHED_UNUSUALLY);
+        .with(Facts::WATCHED_UNUSUALLY)
+        .with(Facts::SLOWED_IN)
+        .with(Facts::METERED);
 
     /// Of a new connection: an accepted one is open, and a new socket has room (should it not, the first write finds
     /// out).
@@ -183,6 +199,7 @@ impl Facts {
         const ASKED: Facts = Facts::TAKES_NO_FRAMES
             .with(Facts::ENDED)
             .with(Facts::UNEXAMINED)
+            .with(Facts::METERED)
             .with(Facts::READABLE);
         self.0 & ASKED.0 == Facts::READABLE.0
     }
@@ -192,6 +209,7 @@ impl Facts {
     pub(crate) fn may_be_written(self) -> bool {
         const ASKED: Facts = Facts::CONNECTING
             .with(Facts::ABORTING)
+            .with(Facts::SLOWED_OUT)
             .with(Facts::WRITABLE);
         self.0 & ASKED.0 == Facts::WRITABLE.0
     }
@@ -203,6 +221,8 @@ impl Facts {
             .with(Facts::WRITABLE)
             .with(Facts::READ_TO_THE_END)
             .with(Facts::HOLDS_BYTES)
+            .with(Facts::HANDSHAKING)
+            .with(Facts::METERED)
             .with(Facts::KEEPS_BOUNDS)
             .with(Facts::TOUCHED);
         self.0 & ASKED.0 == Facts::READABLE.0 | Facts::WRITABLE.0
@@ -217,7 +237,8 @@ impl Facts {
     /// Should the socket be read when it has input?
     #[inline]
     pub(crate) fn wants_input(self) -> bool {
-        !self.any(Facts::ENDED) && (self.takes_frames() || self.discards())
+        const NONE: Facts = Facts::ENDED.with(Facts::SLOWED_IN);
+        !self.any(NONE) && (self.takes_frames() || self.discards())
     }
 
     /// Open, with all input read, and nothing asked for?
@@ -286,7 +307,7 @@ mod tests {
     fn input_is_held_back_by_output_on_accepted_connections_only() {
         for role in [Role::Accepted, Role::Connected] {
             let mut connection = crate::connection::Connection::new(
-                std::net::SocketAddr::from(([127, 0, 0, 1], 1)),
+                std::net::SocketAddr::from(([127, 0, 0, 1], 1)).into(),
                 role,
             );
             connection.facts.move_to(Phase::Open);

@@ -1,49 +1,63 @@
 //! Bytes read but not yet consumed: the start of a frame, or frames that wait while the handler is paused.
 
-/// Holds nothing, and owns no heap memory, while every byte read has become a frame.
+/// Holds nothing, and owns no heap memory, while every byte read has become a frame: then it is one empty pointer.
 #[derive(Debug, Default)]
-pub(crate) struct Inbound {
+pub(crate) struct Inbound(Option<Box<Waiting>>);
+
+/// Never without bytes.
+#[derive(Debug, Default)]
+struct Waiting {
     bytes: Vec<u8>,
     start: usize,
 }
 
 impl Inbound {
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes[self.start..]
+        self.0
+            .as_ref()
+            .map_or(&[], |waiting| &waiting.bytes[waiting.start..])
     }
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.start == self.bytes.len()
+        self.0.is_none()
     }
 
     /// Adds bytes behind those that wait.
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let waiting = self.0.get_or_insert_default();
         // Moved to the front only when at least half is used up, so that each byte is moved at most once
         // on average, however the frames were cut.
-        if self.start > self.bytes.len() / 2 {
-            self.bytes.drain(..self.start);
-            self.start = 0;
+        if waiting.start > waiting.bytes.len() / 2 {
+            waiting.bytes.drain(..waiting.start);
+            waiting.start = 0;
         }
-        self.bytes.extend_from_slice(bytes);
+        waiting.bytes.extend_from_slice(bytes);
     }
 
     /// Forgets the first `count` bytes; gives the memory back when none are left.
     pub(crate) fn consume(&mut self, count: usize) {
-        self.start += count;
+        let Some(waiting) = &mut self.0 else {
+            debug_assert_eq!(count, 0, "a codec consumed more than it was shown");
+            return;
+        };
+        waiting.start += count;
         debug_assert!(
-            self.start <= self.bytes.len(),
+            waiting.start <= waiting.bytes.len(),
             "a codec consumed more than it was shown"
         );
-        if self.is_empty() {
-            *self = Self::default();
+        if waiting.start == waiting.bytes.len() {
+            self.0 = None;
         }
     }
 
     /// Forgets everything and says how many bytes that were.
     pub(crate) fn clear(&mut self) -> usize {
         let unread = self.bytes().len();
-        *self = Self::default();
+        self.0 = None;
         unread
     }
 }
@@ -61,7 +75,7 @@ mod tests {
         assert_eq!(inbound.bytes(), b"efghi");
         inbound.consume(5);
         assert!(inbound.is_empty());
-        assert_eq!(inbound.bytes.capacity(), 0);
+        assert!(inbound.0.is_none());
     }
 
     #[test]

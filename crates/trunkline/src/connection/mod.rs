@@ -2,22 +2,26 @@
 //!
 //! No I/O and no clock here: the event loop asks this state what may be done and tells it what happened.
 
-use std::net::SocketAddr;
-
 use trunkline_selectors::Interest;
 
 use crate::handler::Cause;
+use crate::net::Address;
 use crate::network::Socket;
 use crate::options::Overflow;
 use crate::timer::TimerId;
 
 pub(crate) mod facts;
 pub(crate) mod inbound;
+pub(crate) mod meter;
 pub(crate) mod outbound;
+pub(crate) mod own_timers;
+pub(crate) mod watch;
 
 pub(crate) use facts::{Facts, Phase};
 use inbound::Inbound;
 use outbound::Outbound;
+use own_timers::OwnTimers;
+use watch::Watch;
 
 /// Which side began the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,12 +38,15 @@ pub(crate) struct Connection {
     /// What the network was last told, for level-triggered sockets.
     pub(crate) interest: Interest,
     pub(crate) role: Role,
+    /// How many answers the handler still owes (`Io::hold`): then it is not idle.
+    pub(crate) held: u16,
     /// `Socket::NONE` until it is made.
     pub(crate) socket: Socket,
     pub(crate) outbound: Outbound,
     pub(crate) inbound: Inbound,
-    pub(crate) peer: SocketAddr,
-    pub(crate) timers: Vec<TimerId>,
+    pub(crate) peer: Address,
+    pub(crate) timers: OwnTimers,
+    pub(crate) watch: Watch,
     /// What most connections have no need of; they pay a pointer for it.
     pub(crate) aside: Option<Box<Aside>>,
 }
@@ -67,17 +74,22 @@ pub(crate) struct Lost {
     pub(crate) replaced: u64,
 }
 
+// Of what an idle connection costs, most is this.
+const _: () = assert!(size_of::<Connection>() <= 128);
+
 impl Connection {
-    pub(crate) fn new(peer: SocketAddr, role: Role) -> Self {
+    pub(crate) fn new(peer: Address, role: Role) -> Self {
         Self {
             facts: Facts::new(role),
             interest: Interest::NONE,
             role,
+            held: 0,
             socket: Socket::NONE,
             outbound: Outbound::default(),
             inbound: Inbound::default(),
             peer,
-            timers: Vec::new(),
+            timers: OwnTimers::default(),
+            watch: Watch::default(),
             aside: None,
         }
     }

@@ -231,6 +231,12 @@ impl Outbound {
         (queue.segments.is_empty()).then(|| &queue.buffer[queue.written..])
     }
 
+    /// The bytes of the first piece, at most so many.
+    pub(crate) fn first_bytes(&self, bytes_max: usize) -> &[u8] {
+        let first = self.queue.as_ref().and_then(|queue| queue.pieces().next());
+        first.map_or(&[], |piece| &piece[..piece.len().min(bytes_max)])
+    }
+
     /// Puts the bytes to write next, oldest first, into `out`, and says how many slices that took: none is
     /// empty, and bytes that `out` had no place for are not among them.
     #[inline]

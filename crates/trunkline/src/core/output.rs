@@ -2,7 +2,7 @@
 
 use crate::codec::{Codec, FrameError};
 use crate::connection::outbound::{Appended, Parcel};
-use crate::connection::{Connection, Facts, Phase};
+use crate::connection::{Aside, Connection, Facts, Phase};
 use crate::core::{Core, Due};
 use crate::handler::Cause;
 use crate::io::{ConnectionId, Sent};
@@ -46,7 +46,13 @@ impl<C: Codec> Core<C> {
     }
 
     #[inline(never)]
-    fn enqueue(&mut self, id: ConnectionId, message: &C::Message) -> Sent {
+    fn enqueue(&mut self, mut id: ConnectionId, message: &C::Message) -> Sent {
+        if planted(Mutant::StaleId) {
+            id = self
+                .connections
+                .key_at(id.0.index())
+                .map_or(id, ConnectionId);
+        }
         let Some(connection) = self.connections.get_mut(id.0) else {
             return Sent::Gone;
         };
@@ -57,7 +63,11 @@ impl<C: Codec> Core<C> {
             return self.send_keyed(id, None, message);
         }
         let codec = &self.codec;
-        let limit = self.options.hard_limit_bytes;
+        let limit = if planted(Mutant::HardLimitIgnored) {
+            usize::MAX
+        } else {
+            self.options.hard_limit_bytes
+        };
         let encode = |output: &mut Vec<u8>| codec.encode(message, output);
         match connection
             .outbound
@@ -120,7 +130,9 @@ impl<C: Codec> Core<C> {
     }
 
     fn offer(&mut self, id: ConnectionId, key: Option<u64>, parcel: &mut Parcel<'_>) -> Sent {
-        self.pull_cork_of(id);
+        if !planted(Mutant::BroadcastOvertakes) {
+            self.pull_cork_of(id);
+        }
         let limit = self.options.hard_limit_bytes;
         let overflow = self.options.overflow;
         let Some(connection) = self.connections.get_mut(id.0) else {
@@ -252,14 +264,24 @@ impl<C> Core<C> {
     }
 
     /// Its queue is above the high watermark: where that may not be for long, the time begins now.
-    fn begin_patience(&mut self, id: ConnectionId) {
+    pub(crate) fn begin_patience(&mut self, id: ConnectionId) {
         let Overflow::CloseAfter(patience) = self.overflow_of(id) else {
             return;
         };
+        let Some(connection) = self.connections.get(id.0) else {
+            return;
+        };
+        let runs = |aside: &Aside| aside.too_slow.is_some();
+        // While it connects nothing can be written, which is not the reader's fault: it begins when it is made.
+        if connection.facts.phase() == Phase::Connecting
+            || connection.aside.as_deref().is_some_and(runs)
+        {
+            return;
+        }
         let deadline = self.deadline(patience);
+        let timer = self.set_timer(deadline, Due::TooSlow(id.0.index()));
         if let Some(connection) = self.connections.get_mut(id.0) {
-            let too_slow = &mut connection.aside().too_slow;
-            too_slow.get_or_insert_with(|| self.timers.insert(deadline, Due::TooSlow(id)));
+            connection.aside().too_slow = Some(timer);
         }
     }
 
@@ -293,11 +315,9 @@ impl<C> Core<C> {
         };
         connection.aside().too_slow = None;
         match connection.facts.phase() {
-            // Nothing can be written yet, which is not the reader's fault.
-            Phase::Connecting => self.begin_patience(id),
             Phase::Open => self.abort(id, Cause::TooSlow),
             // The linger deadline runs.
-            Phase::Closing | Phase::Lingering | Phase::Aborting => {}
+            Phase::Connecting | Phase::Closing | Phase::Lingering | Phase::Aborting => {}
         }
     }
 }

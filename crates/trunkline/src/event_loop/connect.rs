@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use trunkline_selectors::{Interest, Key, Slab};
 
-use super::accept::FIRST_LISTENER;
+use super::accept::{FIRST_LISTENER, UNIX_FACTS};
 use super::panics::guarded;
 use super::{Ending, EventLoop};
-use crate::connection::{Facts, Phase};
-use crate::core::{Due, Stopping, ToConnect};
+use crate::connection::{Connection, Facts, Phase};
+use crate::core::{Destination, Due, Stopping, ToConnect};
 use crate::handler::{Callback, Cause, Handler};
 use crate::io::ConnectionId;
-use crate::net::{Error, Operation};
+use crate::mutant::{Mutant, planted};
+use crate::net::{Address, Error, Operation, UnixAddress};
 use crate::network::{Event, Network, Socket, Token};
 use crate::timer::TimerId;
 use crate::trace;
@@ -32,10 +33,15 @@ const ATTEMPTS_MAX: u64 = 1 << 24;
 /// RFC 8305, section 5: never less than this between two attempts.
 const ATTEMPT_DELAY_MIN: Duration = Duration::from_millis(10);
 
+/// Nobody tells us when a backlog in the Unix domain has room again: look again after this.
+const UNIX_RETRY: Duration = Duration::from_millis(10);
+
 /// All connections that are tried at several addresses, and their attempts.
 #[derive(Default)]
 pub(super) struct Races {
-    races: HashMap<ConnectionId, Race>,
+    running: HashMap<ConnectionId, Race>,
+    /// Those for which there was no room in the server's backlog yet.
+    unix: HashMap<ConnectionId, UnixAddress>,
     attempts: Slab<Attempt>,
 }
 
@@ -63,18 +69,50 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         self.core.asked = self.core.close_listeners
             || !self.core.touched.is_empty()
             || matches!(self.core.stopping, Stopping::Asked | Stopping::Killed);
-        for ToConnect { id, addresses } in std::mem::take(&mut self.core.to_connect) {
+        for ToConnect { id, to } in std::mem::take(&mut self.core.to_connect) {
             if !self.core.connections.contains(id.0) {
                 continue;
             }
-            match addresses[..] {
-                [address] => self.connect_to(id, address),
-                _ => self.begin_race(id, addresses),
+            match to {
+                Destination::Unix(name) => self.connect_to_unix(id, name),
+                Destination::Ip(addresses) => match addresses[..] {
+                    [address] => self.connect_to_ip(id, address),
+                    _ => self.begin_race(id, addresses),
+                },
             }
         }
     }
 
-    fn connect_to(&mut self, id: ConnectionId, address: SocketAddr) {
+    /// In the Unix domain a connection is made at once, or not at all while the server's backlog is full: then it is
+    /// tried again until the deadline.
+    fn connect_to_unix(&mut self, id: ConnectionId, name: UnixAddress) {
+        self.start_connect_timeout(id);
+        self.races.unix.insert(id, name);
+        self.try_unix(id);
+    }
+
+    fn try_unix(&mut self, id: ConnectionId) {
+        let Some(name) = self.races.unix.get(&id) else {
+            return;
+        };
+        match self.network.connect_unix(name, Token(id.0.to_bits())) {
+            Ok(socket) => {
+                self.races.unix.remove(&id);
+                self.keep(id, socket, Interest::WRITE);
+                if let Some(connection) = self.core.connections.get_mut(id.0) {
+                    connection.facts.set(UNIX_FACTS);
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let deadline = self.core.deadline(UNIX_RETRY);
+                let due = Due::NextAttempt(id.0.index());
+                self.core.set_own_timer(id, deadline, due);
+            }
+            Err(error) => self.connect_failed(id, Operation::Connect, error),
+        }
+    }
+
+    fn connect_to_ip(&mut self, id: ConnectionId, address: SocketAddr) {
         match self.network.connect(address, Token(id.0.to_bits())) {
             Ok(socket) => {
                 self.keep(id, socket, Interest::WRITE);
@@ -86,10 +124,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     fn start_connect_timeout(&mut self, id: ConnectionId) {
         let deadline = self.core.deadline(self.core.options.connect_timeout);
-        let timer = self.core.timers.insert(deadline, Due::Connect(id));
-        if let Some(connection) = self.core.connections.get_mut(id.0) {
-            connection.timers.push(timer);
-        }
+        self.core
+            .set_own_timer(id, deadline, Due::Connect(id.0.index()));
     }
 
     /// A connecting socket reported something.
@@ -115,11 +151,15 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         connection
             .facts
             .set(Facts::ESTABLISHED.with(Facts::WRITABLE));
-        // The deadline for connecting is the only timer it can have so far.
-        for timer in connection.timers.drain(..) {
-            self.core.timers.cancel(timer);
+        // All timers it can have so far are about connecting.
+        for timer in connection.timers.take() {
+            self.core.cancel_timer(timer);
         }
         self.core.stats.connected += 1;
+        let above_high = |connection: &Connection| connection.facts.any(Facts::ABOVE_HIGH);
+        if self.core.connections.get(id.0).is_some_and(above_high) {
+            self.core.begin_patience(id);
+        }
         self.opened(id);
     }
 
@@ -130,18 +170,19 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             failures: Vec::new(),
             next: None,
         };
-        self.races.races.insert(id, race);
+        self.races.running.insert(id, race);
         self.start_connect_timeout(id);
         self.next_attempt(id);
     }
 
     /// Tries the next address: at the beginning, when an attempt has failed, or when its time has come.
     pub(super) fn next_attempt(&mut self, id: ConnectionId) {
-        let Some(race) = self.races.races.get_mut(&id) else {
+        let Some(race) = self.races.running.get_mut(&id) else {
+            self.try_unix(id);
             return;
         };
         if let Some(timer) = race.next.take() {
-            self.core.timers.cancel(timer);
+            self.core.cancel_timer(timer);
         }
         while let Some(address) = race.left.pop_front() {
             let index = self.races.attempts.vacant_key().index();
@@ -157,8 +198,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                     if !race.left.is_empty() {
                         let delay = self.core.options.attempt_delay.max(ATTEMPT_DELAY_MIN);
                         let deadline = self.core.deadline(delay);
-                        let timer = self.core.timers.insert(deadline, Due::NextAttempt(id));
-                        race.next = Some(timer);
+                        let due = Due::NextAttempt(id.0.index());
+                        race.next = Some(self.core.set_timer(deadline, due));
                     }
                     return;
                 }
@@ -169,6 +210,12 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             let error = Error::of_attempts(std::mem::take(&mut race.failures));
             self.done(id, Cause::Failed(error), Ending::Reset);
         }
+    }
+
+    /// Sockets that are not yet a connection's.
+    #[cfg(test)]
+    pub(crate) fn attempts(&self) -> usize {
+        self.races.attempts.len()
     }
 
     /// The socket of an attempt reported something.
@@ -189,7 +236,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         match self.network.connected(socket) {
             Ok(false) => {}
             Ok(true) => {
-                if let Some(race) = self.races.races.get_mut(&id) {
+                if let Some(race) = self.races.running.get_mut(&id) {
                     race.running.retain(|&other| other != key);
                 }
                 self.races.attempts.remove(key);
@@ -197,7 +244,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                 self.network.rename(socket, Token(id.0.to_bits()));
                 self.keep(id, socket, Interest::WRITE);
                 if let Some(connection) = self.core.connections.get_mut(id.0) {
-                    connection.peer = address;
+                    connection.peer = address.into();
                     // With edge triggers the peer's first bytes may be told of in this very event.
                     connection.facts.report(event.readiness);
                 }
@@ -206,7 +253,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             Err(error) => {
                 self.network.close(socket);
                 self.races.attempts.remove(key);
-                if let Some(race) = self.races.races.get_mut(&id) {
+                if let Some(race) = self.races.running.get_mut(&id) {
                     race.running.retain(|&other| other != key);
                     race.failures.push(attempt_failed(address, error));
                 }
@@ -217,14 +264,17 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     /// Gives up all attempts that are still under way for a connection, if it is tried at several addresses.
     fn end_race(&mut self, id: ConnectionId) {
-        let Some(race) = self.races.races.remove(&id) else {
+        self.races.unix.remove(&id);
+        let Some(race) = self.races.running.remove(&id) else {
             return;
         };
         if let Some(timer) = race.next {
-            self.core.timers.cancel(timer);
+            self.core.cancel_timer(timer);
         }
         for key in race.running {
-            if let Some(attempt) = self.races.attempts.remove(key) {
+            if let Some(attempt) = self.races.attempts.remove(key)
+                && !planted(Mutant::AttemptsLeftOpen)
+            {
                 self.network.close(attempt.socket);
             }
         }
@@ -234,7 +284,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     /// The deadline for connecting has passed.
     pub(super) fn connect_timed_out(&mut self, id: ConnectionId) {
-        let Some(race) = self.races.races.get_mut(&id) else {
+        let Some(race) = self.races.running.get_mut(&id) else {
             self.connect_failed(id, Operation::Connect, ErrorKind::TimedOut.into());
             return;
         };
@@ -260,7 +310,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         self.done(id, Cause::Failed(error), Ending::Reset);
     }
 
-    pub(super) fn tell_connect_failed(&mut self, id: ConnectionId, peer: SocketAddr, cause: Cause) {
+    pub(super) fn tell_connect_failed(&mut self, id: ConnectionId, peer: &Address, cause: Cause) {
         self.end_race(id);
         self.core.stats.connect_failed += 1;
         let error = if let Cause::Failed(error) = cause {

@@ -1,29 +1,36 @@
 //! One turn after another: wait, serve what is ready, fire what is due, look after what was touched.
 //!
 //! The rooms: `usual` (a message with nothing unusual about it), `serve` (input and frames), `settle` (output,
-//! closing, interest), `panics` (of the handler), `accept` (new connections from listeners), `connect` (new connections of ours), `stop`
-//! (draining). All work on the same three disjoint things: the handler, the sessions
+//! closing, interest), `panics` (of the handler), `accept` (new connections from listeners), `connect` (new connections
+//! of ours), `stop` (draining), `expiry` (deadlines), `metered` (rates). All work on the same three disjoint things: the handler, the sessions
 //! (sockets, decoders and the user's states) and the core (queues and timers), which alone callbacks see.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::connection::{Facts, Phase};
-use crate::core::{Core, Due};
+use crate::connection::{Facts, Phase, Role};
+use crate::core::meters::Way;
+use crate::core::{Core, Due, Stopping};
 use crate::handler::{Callback, Cause, Closed, Handler};
 use crate::io::ConnectionId;
-use crate::net::{Error, Operation};
+use crate::limits::Gate;
+use crate::mutant::{Mutant, planted};
+use crate::net::{Address, Error, Operation};
 use crate::network::kernel::Kernel;
+use crate::network::simulated::Random;
 use crate::network::{Event, Network, Token};
 use crate::options::Options;
-use crate::remote::Remote;
+use crate::remote::{OwnRemote, Remote};
 use crate::stats::{Stats, TURNS_PER_SAMPLE};
 use crate::timer::TimerId;
 use crate::trace;
 
 mod accept;
 mod connect;
+mod expiry;
+mod metered;
 mod panics;
 mod serve;
 mod settle;
@@ -31,6 +38,7 @@ mod stop;
 mod usual;
 
 use accept::{Accepting, Listener};
+pub(crate) use accept::{Feed, Handed};
 use connect::Races;
 use panics::{caught, guarded};
 
@@ -56,10 +64,19 @@ pub struct EventLoop<H: Handler, N: Network = Kernel> {
     /// Set while descriptors have run out.
     retry_accept: Option<TimerId>,
     addresses: Vec<SocketAddr>,
+    bound: Vec<Address>,
+    /// Counts who is in, where limits ask for it.
+    gate: Option<Arc<Gate>>,
+    /// Takes what is accepted, if it is not for this loop.
+    feed: Option<Feed>,
+    /// For what is left to chance.
+    random: Random,
     /// Connections of ours that are tried at several addresses.
     races: Races,
     /// Events of tokens below this are connections' that may go the usual way.
     usual_below: u64,
+    /// The alarm rang in this turn.
+    rang: bool,
     /// Connections with more to do than the last turn's budget allowed.
     again: VecDeque<ConnectionId>,
     /// An empty list to swap with the core's, so that looking after the touched allocates nothing.
@@ -68,19 +85,38 @@ pub struct EventLoop<H: Handler, N: Network = Kernel> {
     buffer: Box<[u8]>,
     /// When this turn began, if it is one that is timed.
     sample: Option<Instant>,
-    remote: Remote<H::Message>,
+    remote: OwnRemote<H::Message>,
 }
 
 impl<H: Handler, N: Network> EventLoop<H, N> {
     /// A loop over `network`, with no listener yet.
-    pub fn over(network: N, handler: H, mut options: Options) -> Self {
+    pub fn over(network: N, handler: H, options: Options) -> Self {
+        let remote = Remote::new(network.waker());
+        Self::with_remote(network, handler, options, remote)
+    }
+
+    /// As `over`, for a loop whose remote was there before it.
+    pub(crate) fn with_remote(
+        network: N,
+        handler: H,
+        mut options: Options,
+        remote: Remote<H::Message>,
+    ) -> Self {
         // With a budget of nothing nothing would ever be done.
         options.frame_budget = options.frame_budget.max(1);
         options.read_budget_bytes = options.read_budget_bytes.max(1);
-        let remote = Remote::new(network.waker());
+        // Above the high one, a low watermark would end each pause of input as soon as it begins.
+        options.low_watermark_bytes = options
+            .low_watermark_bytes
+            .min(options.high_watermark_bytes);
+        remote.set_messages_max(options.messages_max);
+        let counted = options.limits.per_peer_max.is_some();
+        // Connections in all are counted anyway: the gate is for peers.
+        let gate = counted.then(|| Arc::new(Gate::new(usize::MAX, &options.limits)));
+        let seed = options.seed.unwrap_or_else(|| network.seed());
         let buffer = vec![0; options.read_buffer_bytes.max(1)].into_boxed_slice();
         let core = Core::new(handler.codec(), options, network.reading());
-        Self {
+        let mut made = Self {
             handler,
             network,
             core,
@@ -89,19 +125,39 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             accepting: Accepting::Yes,
             retry_accept: None,
             addresses: Vec::new(),
+            bound: Vec::new(),
+            gate,
+            feed: None,
+            random: Random::new(seed),
             races: Races::default(),
             usual_below: connect::FIRST_ATTEMPT,
+            rang: false,
             again: VecDeque::new(),
             touched: Vec::new(),
             buffer,
             sample: None,
-            remote,
-        }
+            remote: OwnRemote(remote),
+        };
+        let remote = made.remote();
+        guarded(
+            &mut made.handler,
+            &mut made.core,
+            ConnectionId::nobody(),
+            Callback::Started,
+            |handler, io| handler.started(io, &remote),
+        );
+        made
     }
 
     /// Begins to connect to `address`, as [`Io::connect`](crate::Io::connect) does from inside a callback.
     pub fn connect(&mut self, address: SocketAddr) -> ConnectionId {
         self.core.start_connect(&[address])
+    }
+
+    /// Begins to connect to an address that may be in the Unix domain, as [`Io::connect_to`](crate::Io::connect_to) does
+    /// from inside a callback.
+    pub fn connect_to(&mut self, address: &Address) -> ConnectionId {
+        self.core.start_connect_to(address)
     }
 
     /// Begins to connect to whichever of `addresses` answers first, as [`Io::connect_any`](crate::Io::connect_any) does from inside a
@@ -110,14 +166,28 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         self.core.start_connect(addresses)
     }
 
-    /// Where the listeners are bound, in the order they were asked for: with port 0, the port found.
+    /// Begins to connect to whichever of `addresses` answers first; of those in the Unix domain, to the first.
+    pub fn connect_first(&mut self, addresses: &[Address]) -> ConnectionId {
+        if let Some(unix) = addresses.iter().find(|address| address.is_unix()) {
+            return self.core.start_connect_to(unix);
+        }
+        let ips: Vec<_> = addresses.iter().filter_map(Address::socket_addr).collect();
+        self.core.start_connect(&ips)
+    }
+
+    /// Where the TCP listeners are bound, in the order they were asked for: with port 0, the port found.
     pub fn local_addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
+    /// Where all listeners are bound, those in the Unix domain among them, in the order they were asked for.
+    pub fn bound_addresses(&self) -> &[Address] {
+        &self.bound
+    }
+
     /// A hold on this loop for other threads.
     pub fn remote(&self) -> Remote<H::Message> {
-        self.remote.clone()
+        self.remote.0.clone()
     }
 
     /// The handler.
@@ -133,6 +203,12 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     /// The network.
     pub fn network(&self) -> &N {
         &self.network
+    }
+
+    /// What callbacks may change, for the simulation to look at.
+    #[cfg(test)]
+    pub(crate) fn core(&self) -> &Core<H::Codec> {
+        &self.core
     }
 
     /// The counters so far.
@@ -183,15 +259,20 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             if self.core.asked {
                 wait_max = Some(Duration::ZERO);
             }
+            if self.core.alarm_is_late {
+                self.set_alarm();
+            }
         }
         if self.has_ended() {
             self.end();
             return Ok(false);
         }
-        let timeout = self.timeout(wait_max);
+        if !self.again.is_empty() {
+            wait_max = Some(Duration::ZERO);
+        }
         let woken = self
             .network
-            .wait(timeout)
+            .wait(wait_max)
             .map_err(|error| Error::new(Operation::Wait, None, error))?;
         self.network.renew(&mut self.core.clock);
         self.core.stats.turns += 1;
@@ -217,7 +298,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             self.take_messages();
             self.core.asked = true;
         }
-        if !self.core.timers.is_empty() {
+        if self.rang {
             self.fire_timers();
         }
         if !self.core.touched.is_empty() {
@@ -243,24 +324,13 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         }
     }
 
-    fn timeout(&mut self, wait_max: Option<Duration>) -> Option<Duration> {
-        if !self.again.is_empty() {
-            return Some(Duration::ZERO);
-        }
-        if self.core.timers.is_empty() {
-            return wait_max;
-        }
-        self.time_to_next_timer(wait_max)
-    }
-
+    /// Lets the network ring when the first timer is due. As long as no earlier one is set this is not needed again: the
+    /// steady state, with its deadlines far away, reads no clock and gives the wait no time.
     #[inline(never)]
-    fn time_to_next_timer(&mut self, wait_max: Option<Duration>) -> Option<Duration> {
-        let Some(deadline) = self.core.timers.next_deadline() else {
-            return wait_max;
-        };
-        // The turn may have taken its time: the wait begins now, not when the turn began.
-        let until = deadline.saturating_duration_since(self.network.now());
-        Some(wait_max.map_or(until, |wait_max| wait_max.min(until)))
+    fn set_alarm(&mut self) {
+        self.core.alarm_is_late = false;
+        self.core.alarm = self.core.first_timer();
+        self.network.set_alarm(self.core.alarm);
     }
 
     #[inline(always)]
@@ -272,11 +342,13 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         self.ready(connection_id(event.token), event.readiness);
     }
 
-    /// An event of a listener, or of a socket that is one of several to connect for the same connection; while the loop
+    /// The alarm, an event of a listener, or of a socket that is one of several to connect for the same connection; while the loop
     /// drains, any event, for then no connection is usual.
     #[inline(never)]
     fn dispatch_unusual(&mut self, event: Event) {
-        if let Some(index) = event.token.0.checked_sub(accept::FIRST_LISTENER) {
+        if event.token == Token::ALARM {
+            self.rang = true;
+        } else if let Some(index) = event.token.0.checked_sub(accept::FIRST_LISTENER) {
             self.accept_from(index as usize);
         } else if event.token.0 >= connect::FIRST_ATTEMPT {
             self.attempt_ready(event);
@@ -305,7 +377,15 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     #[inline(never)]
     fn take_messages(&mut self) {
-        for message in self.remote.take() {
+        self.look_for_a_place();
+        let (handed, mut messages) = self.remote.0.take();
+        for handed in handed {
+            self.take_over(handed);
+        }
+        if planted(Mutant::MessagesLost) {
+            messages.truncate(1);
+        }
+        for message in messages {
             guarded(
                 &mut self.handler,
                 &mut self.core,
@@ -318,45 +398,65 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     #[inline(never)]
     fn fire_timers(&mut self) {
+        self.rang = false;
         // Timers set from here on are due after `now`, so this ends.
-        while let Some((timer_id, due)) = self.next_due() {
+        while let Some((timer, due)) = self.core.next_due() {
             match due {
-                Due::User { id, token } => {
-                    let Some(connection) = self.core.connections.get_mut(id.0) else {
-                        continue;
-                    };
-                    connection.timers.retain(|&other| other != timer_id);
-                    // Nothing but its end is told of one that is being reset, perhaps because a callback panicked.
-                    if connection.facts.phase() == Phase::Aborting {
-                        continue;
-                    }
-                    let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
-                        continue;
-                    };
-                    let Some(state) = session.state.as_mut() else {
-                        continue;
-                    };
-                    guarded(
-                        &mut self.handler,
-                        &mut self.core,
-                        id,
-                        Callback::Timer,
-                        |handler, io| handler.timer(state, io, token),
-                    );
+                Due::User(index) => self.fire_users(timer, index),
+                Due::Linger(index) => {
+                    self.fire(index, |this, id| {
+                        this.done(id, Cause::LingerExpired, Ending::Reset);
+                    });
                 }
-                Due::Linger(id) => self.done(id, Cause::LingerExpired, Ending::Reset),
-                Due::Connect(id) => self.connect_timed_out(id),
-                Due::NextAttempt(id) => self.next_attempt(id),
-                Due::TooSlow(id) => self.core.is_too_slow(id),
+                Due::Connect(index) => self.fire(index, Self::connect_timed_out),
+                Due::NextAttempt(index) => self.fire(index, Self::next_attempt),
+                Due::FasterIn(index) => self.fire(index, |this, id| this.speed_up(id, Way::In)),
+                Due::FasterOut(index) => self.fire(index, |this, id| this.speed_up(id, Way::Out)),
+                Due::TooSlow(index) => self.fire(index, |this, id| this.core.is_too_slow(id)),
                 Due::RetryAccept => self.retry_accepting(),
+                Due::Pace(index) => self.accept_again(index as usize),
+                Due::DrainLag => self.begin_drain(),
+                Due::Evict(index) => self.fire(index, Self::evict),
+                Due::Tick => self.tick(),
+                Due::MoreDeadlines => self.expire_deadlines(),
                 Due::Drain => self.core.kill(),
             }
         }
+        self.set_alarm();
     }
 
-    fn next_due(&mut self) -> Option<(TimerId, Due)> {
-        let (timer, _, due) = self.core.timers.expire(self.core.clock.take())?;
-        Some((timer, due))
+    /// A timer of a connection, which has ended unless the connection is still there.
+    fn fire(&mut self, index: u32, due: impl FnOnce(&mut Self, ConnectionId)) {
+        if let Some(id) = self.core.timers_owner(index) {
+            due(self, id);
+        }
+    }
+
+    /// A timer that the handler has set.
+    fn fire_users(&mut self, timer: TimerId, index: u32) {
+        let Some(id) = self.core.timers_owner(index) else {
+            return;
+        };
+        self.core.own_timer_ended(index);
+        let token = self.core.token_of(timer);
+        // Nothing but its end is told of one that is being reset, perhaps because a callback panicked.
+        let connection = self.core.connections.get(id.0);
+        if connection.is_none_or(|connection| connection.facts.phase() == Phase::Aborting) {
+            return;
+        }
+        let Some(Some(session)) = self.sessions.get_mut(index as usize) else {
+            return;
+        };
+        let Some(state) = session.state.as_mut() else {
+            return;
+        };
+        guarded(
+            &mut self.handler,
+            &mut self.core,
+            id,
+            Callback::Timer,
+            |handler, io| handler.timer(state, io, token),
+        );
     }
 
     /// Looks after every connection that callbacks have touched, their own turns apart.
@@ -388,13 +488,24 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let Some(mut connection) = self.core.connections.remove(id.0) else {
             return;
         };
-        for timer in connection.timers.drain(..) {
-            self.core.timers.cancel(timer);
+        for timer in connection.timers.take() {
+            if !planted(Mutant::TimersOutliveConnection) {
+                self.core.cancel_timer(timer);
+            }
+        }
+        if let Some(timer) = connection.watch.timer() {
+            self.core.deadlines.cancel(timer);
         }
         let unsent = connection.outbound.clear(&mut self.core.spare) as u64;
+        if let Some(gate) = &self.gate
+            && connection.role == Role::Accepted
+        {
+            gate.leave(&connection.peer);
+            self.remote.0.let_go();
+        }
         let aside = connection.aside.take().unwrap_or_default();
         if let Some(timer) = aside.too_slow {
-            self.core.timers.cancel(timer);
+            self.core.cancel_timer(timer);
         }
         let session = self
             .sessions
@@ -403,17 +514,23 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let cause = aside.cause.unwrap_or(cause);
         let Some(session) = session else {
             // Its socket was never made.
-            self.tell_connect_failed(id, connection.peer, cause);
+            self.tell_connect_failed(id, &connection.peer, cause);
             return;
         };
         match ending {
             Ending::InOrder => self.network.close(connection.socket),
             Ending::Reset => self.network.abort(connection.socket),
         }
+        if planted(Mutant::ClosedTwice) {
+            self.network.close(connection.socket);
+        }
         self.resume_accepting();
         if !connection.facts.any(Facts::ESTABLISHED) {
-            self.tell_connect_failed(id, connection.peer, cause);
+            self.tell_connect_failed(id, &connection.peer, cause);
             return;
+        }
+        if self.core.stopping >= Stopping::Draining {
+            self.count_drained(connection.facts.phase(), &cause, ending, unsent);
         }
         self.core.stats.close(&cause);
         let unread = connection.inbound.clear() as u64;
@@ -421,6 +538,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let Some(state) = session.state else {
             return;
         };
+        if planted(Mutant::FailureNotTold) && matches!(cause, Cause::Failed(_)) {
+            return;
+        }
         let closed = Closed {
             cause,
             unsent,
@@ -462,7 +582,7 @@ impl<H: Handler, N: Network> std::fmt::Debug for EventLoop<H, N> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("EventLoop")
-            .field("addresses", &self.addresses)
+            .field("addresses", &self.bound)
             .field("stats", &self.core.stats)
             .finish_non_exhaustive()
     }

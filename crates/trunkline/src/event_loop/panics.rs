@@ -101,7 +101,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
 
     fn end_panicked(&mut self, payload: Payload) {
         let nobody = ConnectionId::nobody();
-        let id = if self.core.is_serving(nobody) {
+        let id = if self.core.is_serving(ConnectionId::unserved()) {
             self.core.pulled
         } else {
             self.core.serving
@@ -111,7 +111,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             resume_unwind(payload);
         }
         if planted(Mutant::CorkKeptAfterPanic) {
-            self.core.serving = nobody;
+            self.core.serving = ConnectionId::unserved();
         }
         // A message that was being encoded is the last in it; it is lost with the others.
         self.core.pull_cork_of(id);

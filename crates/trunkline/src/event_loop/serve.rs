@@ -24,7 +24,7 @@ pub(super) enum Halt {
 }
 
 /// What a connection may still use up in its turn.
-struct Budget {
+pub(super) struct Budget {
     bytes: usize,
     frames: usize,
 }
@@ -33,7 +33,7 @@ impl Budget {
     /// Uses up what a read brought. Is there more for this turn?
     fn take(&mut self, count: usize) -> bool {
         self.bytes = self.bytes.saturating_sub(count);
-        self.bytes > 0 && self.frames > 0
+        planted(Mutant::BudgetIgnored) || self.bytes > 0 && self.frames > 0
     }
 }
 
@@ -51,7 +51,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     #[inline(never)]
     pub(super) fn serve_after_read(&mut self, id: ConnectionId, outcome: io::Result<usize>) {
         let mut left = self.budget();
-        let mut more = self.take_in(id, outcome, &mut left);
+        let mut more = self.take_in(id, outcome, self.buffer.len(), &mut left);
         while more {
             more = self.step(id, &mut left);
         }
@@ -76,11 +76,17 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             return self.unusual_step(id, left);
         }
         let outcome = self.network.read(connection.socket, &mut self.buffer);
-        self.take_in(id, outcome, left)
+        self.take_in(id, outcome, self.buffer.len(), left)
     }
 
-    /// Cuts frames from the bytes just read: in place when nothing waits before them. `false` ends the turn.
-    fn take_in(&mut self, id: ConnectionId, outcome: io::Result<usize>, left: &mut Budget) -> bool {
+    /// Cuts frames from the bytes just read, of which there was room for so many: in place when nothing waits before them. `false` ends the turn.
+    pub(super) fn take_in(
+        &mut self,
+        id: ConnectionId,
+        outcome: io::Result<usize>,
+        room: usize,
+        left: &mut Budget,
+    ) -> bool {
         let Ok(count @ 1..) = outcome else {
             return self.no_input(id, outcome);
         };
@@ -90,8 +96,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
             return false;
         };
-        let emptied = took_all(connection, count, self.buffer.len());
+        let emptied = took_all(connection, count, room);
         self.core.stats.bytes_in += count as u64;
+        connection.watch.active = self.core.deadlines.now();
         if !connection.inbound.is_empty() {
             connection.inbound.extend(&self.buffer[..count]);
             connection.set_unexamined(true);
@@ -101,6 +108,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let input = &self.buffer[..count];
         let (used, halt) = hand_over_here(handler, core, session, id, input, &mut left.frames);
         let frames_wait = halt == Halt::Stopped;
+        self.end_short_handshake(id, used > 0);
         self.keep_the_rest(id, used..count, halt);
         (frames_wait || !emptied) && left.take(count)
     }
@@ -128,8 +136,11 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             }
             return false;
         }
-        if !facts.discards() || !facts.any(Facts::READABLE) || left.bytes == 0 {
+        if !facts.wants_input() || !facts.any(Facts::READABLE) || left.bytes == 0 {
             return false;
+        }
+        if !facts.discards() {
+            return self.metered_step(id, left);
         }
         match self.network.read(connection.socket, &mut self.buffer) {
             Ok(count @ 1..) => {
@@ -155,7 +166,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                 true
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                connection.facts.clear(Facts::READ_TO_THE_END);
+                let unix = connection.facts.any(Facts::UNIX);
+                connection.facts.put(Facts::READ_TO_THE_END, unix);
                 false
             }
             Err(error) => {
@@ -174,6 +186,19 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                 connection.inbound.extend(&self.buffer[rest]);
             }
             connection.set_unexamined(halt == Halt::Stopped);
+            connection.watch.frame = self.core.deadlines.now();
+        }
+    }
+
+    /// The first whole frame ends the handshake, unless the handler wants more of them.
+    #[inline]
+    fn end_short_handshake(&mut self, id: ConnectionId, frame_came: bool) {
+        if let Some(connection) = self.core.connections.get_mut(id.0)
+            && connection.facts.any(Facts::HANDSHAKING)
+            && !connection.facts.any(Facts::LONG_HANDSHAKE)
+            && frame_came
+        {
+            connection.facts.clear(Facts::HANDSHAKING);
         }
     }
 
@@ -199,7 +224,12 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         if let Some(connection) = self.core.connections.get_mut(id.0) {
             connection.inbound = inbound;
             connection.set_unexamined(halt == Halt::Stopped);
+            if consumed > 0 {
+                // What waits now is the beginning of another frame.
+                connection.watch.frame = self.core.deadlines.now();
+            }
         }
+        self.end_short_handshake(id, consumed > 0);
     }
 
     /// The peer sends no more: hands over the last frame if the rest is one, then tells the handler.
@@ -242,7 +272,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             return;
         };
         connection.inbound = inbound;
-        if connection.facts.phase() == Phase::Open {
+        if connection.facts.takes_frames() {
             guarded(
                 &mut self.handler,
                 &mut self.core,
@@ -250,13 +280,17 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                 Callback::EndOfStream,
                 |handler, io| handler.end_of_stream(state, io),
             );
+        } else {
+            // Paused or closed in answer to the last frame: after a pause this comes again, with nothing left to frame.
+            connection.facts.clear(Facts::END_TOLD);
         }
     }
 }
 
 /// Notes a read. A short one has emptied the socket: the read that would only say so is saved.
 fn took_all(connection: &mut Connection, count: usize, room: usize) -> bool {
-    let all = count < room && !connection.facts.any(Facts::READ_TO_THE_END);
+    let all = count < room && !connection.facts.any(Facts::READ_TO_THE_END)
+        || planted(Mutant::EdgeWithoutDraining);
     if all {
         connection.facts.clear(Facts::READABLE);
     }
@@ -326,6 +360,7 @@ pub(super) fn hand_over<H: Handler>(
             .connections
             .get(id.0)
             .is_some_and(|connection| connection.facts.takes_frames())
+            && !planted(Mutant::FramesAfterClose)
         {
             return Halt::Stopped;
         }

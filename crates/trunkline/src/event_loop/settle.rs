@@ -7,6 +7,7 @@ use trunkline_selectors::Interest;
 use super::panics::guarded;
 use super::{Ending, EventLoop};
 use crate::connection::outbound::Spare;
+use crate::connection::watch::Tick;
 use crate::connection::{Connection, Facts, Phase};
 use crate::core::Stopping;
 use crate::handler::{Callback, Cause, Handler};
@@ -29,21 +30,56 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         };
         connection.facts.clear(Facts::TOUCHED);
         if connection.is_to_be_written() {
+            if connection.facts.any(Facts::METERED) {
+                return self.settle_metered(id);
+            }
             let (network, stats) = (&mut self.network, &mut self.core.stats);
-            if let Err(error) = flush(network, connection, stats, &mut self.core.spare) {
+            let now = self.core.deadlines.now();
+            if let Err(error) = flush(network, connection, stats, &mut self.core.spare, now) {
                 self.failed(id, Operation::Send, error);
                 return;
             }
         }
+        if connection.holds_bytes() {
+            return self.settle_with_bytes(id);
+        }
+        connection
+            .facts
+            .clear(Facts::HOLDS_BYTES.with(Facts::OUTPUT_WAITS));
+        // The usual case, seen at a glance: all is read and written, and nothing was asked.
+        let at_rest = connection.facts.at_rest() && self.core.stopping == Stopping::No;
+        if !at_rest {
+            self.settle_the_rest(id);
+        }
+    }
+
+    /// The same for a connection whose bytes are counted against a rate.
+    #[inline(never)]
+    fn settle_metered(&mut self, id: ConnectionId) {
+        if let Err(error) = self.flush_metered(id) {
+            self.failed(id, Operation::Send, error);
+            return;
+        }
+        self.settle_with_bytes(id);
+    }
+
+    /// The same for a connection in which bytes wait: a deadline for them runs.
+    #[inline(never)]
+    fn settle_with_bytes(&mut self, id: ConnectionId) {
+        let now = self.core.deadlines.now();
+        let Some(connection) = self.core.connections.get_mut(id.0) else {
+            return;
+        };
         let holds_bytes = connection.holds_bytes();
         connection.facts.put(Facts::HOLDS_BYTES, holds_bytes);
-        // The usual case, seen at a glance: all is read and written, and nothing was asked.
+        connection.note_output(now);
         let at_rest = connection.facts.at_rest()
             && connection.outbound.is_empty()
             && self.core.stopping == Stopping::No;
         if !at_rest {
             self.settle_the_rest(id);
         }
+        self.core.keep_deadlines(id);
     }
 
     fn settle_the_rest(&mut self, id: ConnectionId) {
@@ -52,11 +88,15 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         };
         match connection.facts.phase() {
             Phase::Connecting => return,
+            Phase::Aborting if planted(Mutant::AbortForgotten) => return,
             Phase::Aborting => {
                 self.done(id, Cause::Aborted, Ending::Reset);
                 return;
             }
             Phase::Open | Phase::Closing | Phase::Lingering => {}
+        }
+        if connection.facts.any(Facts::METERED) {
+            self.core.note_meter(id);
         }
         self.core.note_progress(id);
         self.tell_drained(id);
@@ -80,6 +120,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             return;
         }
         connection.fall_to_low();
+        connection.frame_goes_on(self.core.deadlines.now());
         if connection.facts.phase() != Phase::Open {
             return;
         }
@@ -150,7 +191,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         if facts.wants_input() {
             interest = interest.with(Interest::READ);
         }
-        if !connection.outbound.is_empty() && !planted(Mutant::WriteInterestForgotten) {
+        if connection.output_waits() && !planted(Mutant::WriteInterestForgotten) {
             interest = interest.with(Interest::WRITE);
         }
         if interest != connection.interest {
@@ -168,26 +209,30 @@ fn flush<N: Network>(
     connection: &mut Connection,
     stats: &mut Stats,
     spare: &mut Spare,
+    now: Tick,
 ) -> io::Result<()> {
     while !connection.outbound.is_empty() {
-        let outcome = write(network, connection);
-        if !wrote(connection, outcome, stats, spare)? {
+        let outcome = write(network, connection, usize::MAX);
+        if !wrote(connection, outcome, stats, spare, now)? {
             break;
         }
     }
     Ok(())
 }
 
-/// Notes the outcome of a write. `false` when the socket is full.
+/// Notes the outcome of a write, in this tick. `false` when the socket is full.
 pub(super) fn wrote(
     connection: &mut Connection,
     outcome: io::Result<usize>,
     stats: &mut Stats,
     spare: &mut Spare,
+    now: Tick,
 ) -> io::Result<bool> {
     match outcome {
         Ok(written) => {
             stats.bytes_out += written as u64;
+            connection.watch.active = now;
+            connection.watch.write = now;
             let taken = if planted(Mutant::ShortWriteIgnored) {
                 connection.outbound.bytes()
             } else {
@@ -204,12 +249,30 @@ pub(super) fn wrote(
     }
 }
 
-/// One call for what is queued: gathered only when it is in several pieces.
-fn write<N: Network>(network: &mut N, connection: &Connection) -> io::Result<usize> {
+/// One call for what is queued, or so many bytes of it: gathered only when it is in several pieces.
+pub(super) fn write<N: Network>(
+    network: &mut N,
+    connection: &Connection,
+    bytes_max: usize,
+) -> io::Result<usize> {
     if let Some(bytes) = connection.outbound.single() {
+        let bytes = &bytes[..bytes.len().min(bytes_max)];
         return network.write(connection.socket, &[IoSlice::new(bytes)]);
     }
     let mut slices = [IoSlice::new(&[]); SLICES_MAX];
     let count = connection.outbound.slices(&mut slices);
-    network.write(connection.socket, &slices[..count])
+    let mut left = bytes_max;
+    let whole = slices[..count].iter().take_while(|slice| {
+        let fits = slice.len() <= left;
+        left = left.saturating_sub(slice.len());
+        fits
+    });
+    match whole.count() {
+        // The first piece alone is more than may go.
+        0 => {
+            let part = connection.outbound.first_bytes(bytes_max);
+            network.write(connection.socket, &[IoSlice::new(part)])
+        }
+        whole => network.write(connection.socket, &slices[..whole]),
+    }
 }

@@ -41,6 +41,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             return self.serve_after_end(id);
         }
         connection.facts.clear(Facts::READABLE);
+        connection.watch.active = self.core.deadlines.now();
         self.core.stats.bytes_in += count as u64;
         let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
             return;
@@ -64,7 +65,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                 outcome => return self.end_after_write(id, outcome),
             }
         }
-        self.core.serving = ConnectionId::nobody();
+        self.core.serving = ConnectionId::unserved();
     }
 
     // Two ways out that are one and the same: told apart, each is one comparison; as one, the compiler joins the
@@ -100,7 +101,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             return;
         };
         let (stats, spare) = (&mut self.core.stats, &mut self.core.spare);
-        if let Err(error) = wrote(connection, outcome, stats, spare) {
+        let now = self.core.deadlines.now();
+        if let Err(error) = wrote(connection, outcome, stats, spare, now) {
             return self.failed(id, Operation::Send, error);
         }
         self.settle(id);

@@ -61,6 +61,11 @@ pub(super) enum Problem {
     Brackets,
     BareIpv6,
     Star,
+    /// Of a Unix-domain socket, as the others below.
+    NoName,
+    NameTooLong,
+    NameWithNul,
+    NoAbstractNames,
 }
 
 impl Problem {
@@ -74,6 +79,12 @@ impl Problem {
                     .into()
             }
             Self::Brackets | Self::BareIpv6 => "write an IPv6 address as [::1]:10001".into(),
+            Self::NoName => {
+                "write unix:/path/to/socket, or unix:@name for one that is no file".into()
+            }
+            Self::NameTooLong => "choose a shorter path, or start the program in the directory and give the file alone".into(),
+            Self::NameWithNul => "choose a name without it".into(),
+            Self::NoAbstractNames => "only Linux has them: write a path, as in unix:/path/to/socket".into(),
             Self::Star => {
                 "all interfaces are written 0.0.0.0 or [::], such as 0.0.0.0:10001".into()
             }
@@ -99,6 +110,11 @@ impl fmt::Display for Problem {
             }
             Self::BareIpv6 => formatter.write_str("an IPv6 address with a port needs brackets"),
             Self::Star => formatter.write_str("\"*\" is not a host"),
+            Self::NoName => formatter.write_str("the name of the socket is missing"),
+            Self::NameTooLong => formatter
+                .write_str("the name is longer than the system's addresses hold (about 100 bytes)"),
+            Self::NameWithNul => formatter.write_str("there is a zero byte in it"),
+            Self::NoAbstractNames => formatter.write_str("this system has no abstract names"),
         }
     }
 }

@@ -6,7 +6,9 @@ use std::io;
 
 use rustix::io::Errno;
 
+use super::Address;
 use super::address::Problem;
+use super::unix::InTheWay;
 
 /// An operation on the network failed.
 ///
@@ -34,6 +36,8 @@ pub enum ErrorKind {
     Unreachable,
     /// The host's name has no address, or no name server could be asked.
     NameNotFound,
+    /// There is no socket file of that name, or no directory for it.
+    NoSuchFile,
     /// Another socket is bound to this address.
     AddressInUse,
     /// The address is not one of this machine's.
@@ -111,6 +115,23 @@ impl Error {
         }
     }
 
+    /// The same once more, for a second place to tell it. (What the system said cannot be copied, but said again.)
+    pub(crate) fn twin(&self) -> Self {
+        Self {
+            kind: self.kind,
+            operation: self.operation,
+            address: self.address.clone(),
+            source: self
+                .source
+                .as_ref()
+                .map(|source| match source.raw_os_error() {
+                    Some(code) => io::Error::from_raw_os_error(code),
+                    None => io::Error::new(source.kind(), source.to_string()),
+                }),
+            others: self.others.iter().map(Self::twin).collect(),
+        }
+    }
+
     /// Several addresses were tried, and this is what became of each. The one that says most about what to do
     /// speaks for all: that a machine refused tells more than that another could not be reached.
     pub(crate) fn of_attempts(mut failures: Vec<Error>) -> Self {
@@ -157,7 +178,12 @@ impl Error {
         if let Some(problem) = self.problem() {
             return Some(problem.hint());
         }
+        let in_unix_domain = self.address().is_some_and(Address::is_unix_text);
+        if in_unix_domain && let Some(hint) = self.unix_hint() {
+            return Some(Cow::Borrowed(hint));
+        }
         Some(Cow::Borrowed(match (self.kind, self.operation) {
+            (ErrorKind::NoSuchFile, _) => "check the spelling of the path",
             (ErrorKind::Refused, _) => {
                 "nobody listens there: is the server running, and is the port right?"
             }
@@ -206,6 +232,41 @@ impl Error {
         }))
     }
 
+    /// What to do next about a Unix-domain socket, where it is not the same as in the network.
+    fn unix_hint(&self) -> Option<&'static str> {
+        Some(match (self.kind, self.operation) {
+            (ErrorKind::NoSuchFile, Operation::Bind) => {
+                "the directory has to be there: make it, or choose another path"
+            }
+            (ErrorKind::NoSuchFile, _) => {
+                "there is no such socket: is the server running, and is the path right?"
+            }
+            (ErrorKind::Refused, _) => "nobody listens there any more: start the server again",
+            (ErrorKind::AddressInUse, _) if self.is_in_the_way() => {
+                "remove the file, or choose another path"
+            }
+            (ErrorKind::AddressInUse, _) => {
+                "another program listens there: stop it, or choose another path"
+            }
+            (ErrorKind::TimedOut, Operation::Connect) => {
+                "the server has more clients waiting than it takes: is it stuck?"
+            }
+            (ErrorKind::PermissionDenied, Operation::Bind) => {
+                "this user may not write to that directory: choose another one"
+            }
+            (ErrorKind::PermissionDenied, _) => "the socket file's permissions keep this user out",
+            (ErrorKind::NotSupported, Operation::Bind | Operation::Connect) => {
+                "this network has no Unix-domain sockets: use an IP address"
+            }
+            _ => return None,
+        })
+    }
+
+    fn is_in_the_way(&self) -> bool {
+        let custom = self.source.as_ref().and_then(io::Error::get_ref);
+        custom.is_some_and(<dyn std::error::Error + Send + Sync>::is::<InTheWay>)
+    }
+
     fn problem(&self) -> Option<&Problem> {
         self.source.as_ref()?.get_ref()?.downcast_ref()
     }
@@ -222,6 +283,7 @@ impl Error {
             ErrorKind::TimedOut => "timed out",
             ErrorKind::Unreachable => "unreachable",
             ErrorKind::NameNotFound => "name not found",
+            ErrorKind::NoSuchFile => "no such file or directory",
             ErrorKind::AddressInUse => "address in use",
             ErrorKind::AddressNotAvailable => "address not available",
             ErrorKind::PermissionDenied => "permission denied",
@@ -322,6 +384,11 @@ fn classify(operation: Operation, source: &io::Error) -> ErrorKind {
         io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => ErrorKind::Reset,
         io::ErrorKind::BrokenPipe => ErrorKind::BrokenPipe,
         io::ErrorKind::Unsupported => ErrorKind::NotSupported,
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            if operation != Operation::Resolve =>
+        {
+            ErrorKind::NoSuchFile
+        }
         _ if operation != Operation::Resolve => ErrorKind::Other,
         io::ErrorKind::InvalidInput => ErrorKind::BadAddress,
         // The resolver's own errors have no stable kind, so whatever is left here is about the name.

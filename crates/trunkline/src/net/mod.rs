@@ -4,15 +4,20 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
 mod address;
+mod endpoint;
 mod error;
+pub(crate) mod unix;
 
 pub(crate) use address::interleaved;
 pub use address::{DEFAULT_HOST, resolve};
+pub use endpoint::Address;
 pub use error::{Error, ErrorKind, Operation};
+pub use unix::UnixAddress;
 
 /// Opens a non-blocking listening socket. What it accepts inherits `TCP_NODELAY`.
 ///
@@ -22,11 +27,78 @@ pub use error::{Error, ErrorKind, Operation};
 /// # Errors
 /// Those of `socket`, `setsockopt`, `bind` and `listen`.
 pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    listening_socket(address, backlog, false)
+}
+
+fn listening_socket(address: SocketAddr, backlog: u32, shared: bool) -> io::Result<TcpListener> {
     let socket = non_blocking_socket(address)?;
     socket.set_reuse_address(true)?;
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())
+}
+
+/// Says whether nobody else is bound to an address: two sockets that share a port would not notice.
+pub(crate) fn check_free(address: SocketAddr) -> io::Result<()> {
+    let socket = non_blocking_socket(address)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1)
+}
+
+/// A listening socket that any loop may take over
+/// ([`Network::adopt_listener`](crate::network::Network::adopt_listener)).
+#[derive(Debug)]
+pub struct Bound {
+    /// Goes before the socket.
+    file: Option<unix::SocketFile>,
+    socket: OwnedFd,
+    address: Address,
+}
+
+/// How a listening socket is bound.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Binding {
+    /// Other sockets of this process take connections of the same port (`SO_REUSEPORT`).
+    pub(crate) shared: bool,
+    /// The permission bits of a socket file.
+    pub(crate) unix_mode: Option<u32>,
+}
+
+impl Bound {
+    /// Where it is bound: with port 0, the port found.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    pub(crate) fn into_parts(self) -> (OwnedFd, Address, Option<unix::SocketFile>) {
+        (self.socket, self.address, self.file)
+    }
+}
+
+/// Opens a non-blocking listening socket in either domain.
+pub(crate) fn bind(address: &Address, backlog: u32, binding: &Binding) -> io::Result<Bound> {
+    match address {
+        Address::Ip(address) => {
+            let listener = listening_socket(*address, backlog, binding.shared)?;
+            Ok(Bound {
+                address: listener.local_addr()?.into(),
+                socket: listener.into(),
+                file: None,
+            })
+        }
+        Address::Unix(name) => {
+            let (socket, file) = unix::listen(name, backlog, binding.unix_mode)?;
+            Ok(Bound {
+                socket,
+                address: address.clone(),
+                file,
+            })
+        }
+    }
 }
 
 /// Starts to connect and returns at once: the stream becomes writable when the outcome is known, and

@@ -1,4 +1,4 @@
-//! The real network: non-blocking TCP sockets of the kernel, readiness from a [`Selector`].
+//! The real network: non-blocking TCP and Unix-domain sockets of the kernel, readiness from a [`Selector`].
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
@@ -7,12 +7,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, Shutdown, sockopt};
+use rustix::net::{SendAncillaryBuffer, Shutdown, SocketAddrUnix, sockopt};
 use trunkline_selectors::{Key, Mechanism, Selector, Waker};
 
 use super::system;
-use super::{Event, Interest, Network, Reading, Socket, Token, Trigger, Wake};
-use crate::net;
+use super::{
+    Address, Bound, Event, Interest, Network, Reading, Socket, Token, Trigger, UnixAddress, Wake,
+};
+use crate::net::unix::SocketFile;
+use crate::net::{self, Binding};
+
+mod alarm;
+
+use alarm::Alarm;
 
 /// What an edge-triggered stream is registered for, once. Priority is among it because a read stops short at
 /// an urgent byte: the event tells the engine not to take that short read for an empty socket.
@@ -22,10 +29,13 @@ const EDGE_INTEREST: Interest = Interest::READ
 
 /// Sockets of the kernel, over any mechanism.
 pub struct Kernel {
+    /// The files of Unix-domain listeners (none for an abstract name). They go before the sockets.
+    unix_listeners: Vec<(Key, Option<SocketFile>)>,
     selector: Selector<OwnedFd, Token>,
     waker: Waker,
     trigger: Trigger,
     reserve: Option<OwnedFd>,
+    alarm: Alarm,
     /// Connections of ours come from these addresses by turns; where there is none, the kernel chooses.
     sources: Vec<IpAddr>,
     next_source: usize,
@@ -60,7 +70,7 @@ impl Kernel {
         self
     }
 
-    fn over(selector: Selector<OwnedFd, Token>) -> io::Result<Self> {
+    fn over(mut selector: Selector<OwnedFd, Token>) -> io::Result<Self> {
         // Edge-triggered registration is done once and never changed: no call per event or pause.
         let trigger = if selector.mechanism().supports(Trigger::Edge) {
             Trigger::Edge
@@ -68,11 +78,14 @@ impl Kernel {
             Trigger::Level
         };
         let waker = selector.waker()?;
+        let alarm = Alarm::new(&mut selector);
         Ok(Self {
             selector,
             waker,
             trigger,
             reserve: None,
+            unix_listeners: Vec::new(),
+            alarm,
             sources: Vec::new(),
             next_source: 0,
         })
@@ -147,24 +160,63 @@ impl Network for Kernel {
         backlog: u32,
         token: Token,
     ) -> io::Result<(Socket, SocketAddr)> {
-        let listener =
-            self.once_more(io::ErrorKind::AddrInUse, || net::listen(address, backlog))?;
-        let bound = listener.local_addr()?;
-        let key = self
-            .selector
-            .register(OwnedFd::from(listener), Interest::READ, token)?;
-        Ok((socket(key), bound))
+        let bind = || net::bind(&address.into(), backlog, &Binding::default());
+        let bound = self.once_more(io::ErrorKind::AddrInUse, bind)?;
+        let address = bound.address().socket_addr().unwrap_or(address);
+        Ok((self.adopt_listener(bound, token)?, address))
     }
 
-    fn accept(&mut self, listener: Socket, token: Token) -> io::Result<(Socket, SocketAddr)> {
-        let listener = self.socket(listener)?;
-        let (stream, peer) = uninterrupted(|| system::accept(listener))?;
+    fn listen_unix(
+        &mut self,
+        address: &UnixAddress,
+        backlog: u32,
+        mode: Option<u32>,
+        token: Token,
+    ) -> io::Result<Socket> {
+        let binding = Binding {
+            unix_mode: mode,
+            ..Binding::default()
+        };
+        let bound = net::bind(&address.clone().into(), backlog, &binding)?;
+        self.adopt_listener(bound, token)
+    }
+
+    fn adopt_listener(&mut self, listener: Bound, token: Token) -> io::Result<Socket> {
+        let (listener, address, file) = listener.into_parts();
+        let key = self.selector.register(listener, Interest::READ, token)?;
+        if address.is_unix() {
+            self.unix_listeners.push((key, file));
+        }
+        Ok(socket(key))
+    }
+
+    fn accept(&mut self, listener: Socket, token: Token) -> io::Result<(Socket, Address)> {
+        let (stream, peer) = self.accept_apart(listener)?;
+        Ok((self.adopt(stream, token)?, peer))
+    }
+
+    fn accept_apart(&mut self, listener: Socket) -> io::Result<(OwnedFd, Address)> {
+        let listening = self.socket(listener)?;
+        let (stream, peer) = uninterrupted(|| system::accept(listening))?;
+        let is_unix = |&(key, _): &(Key, _)| key == self::key(listener);
+        if self.unix_listeners.iter().any(is_unix) {
+            let peer = peer.and_then(|peer| SocketAddrUnix::try_from(peer).ok());
+            let peer = peer.map_or_else(UnixAddress::unnamed, UnixAddress::from);
+            return Ok((stream, peer.into()));
+        }
         // A peer that was gone before we accepted may have no address any more.
         let peer = peer
             .and_then(|peer| SocketAddr::try_from(peer).ok())
             .ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted))?;
-        let key = self.register_stream(stream, Interest::READ, token)?;
-        Ok((socket(key), peer))
+        Ok((stream, peer.into()))
+    }
+
+    fn adopt(&mut self, stream: OwnedFd, token: Token) -> io::Result<Socket> {
+        Ok(socket(self.register_stream(
+            stream,
+            Interest::READ,
+            token,
+        )?))
     }
 
     fn connect(&mut self, address: SocketAddr, token: Token) -> io::Result<Socket> {
@@ -174,6 +226,15 @@ impl Network for Kernel {
         let stream = self.once_more(io::ErrorKind::AddrNotAvailable, start)?;
         let key = self.register_stream(OwnedFd::from(stream), Interest::WRITE, token)?;
         Ok(socket(key))
+    }
+
+    fn connect_unix(&mut self, address: &UnixAddress, token: Token) -> io::Result<Socket> {
+        let stream = net::unix::connect(address)?;
+        Ok(socket(self.register_stream(
+            stream,
+            Interest::WRITE,
+            token,
+        )?))
     }
 
     fn rename(&mut self, socket: Socket, token: Token) {
@@ -225,6 +286,10 @@ impl Network for Kernel {
     }
 
     fn close(&mut self, socket: Socket) {
+        if !self.unix_listeners.is_empty() {
+            self.unix_listeners
+                .retain(|(other, _)| *other != key(socket));
+        }
         drop(self.selector.unregister(key(socket)));
     }
 
@@ -252,14 +317,25 @@ impl Network for Kernel {
         self.reserve = None;
     }
 
+    fn set_alarm(&mut self, deadline: Option<Instant>) {
+        self.alarm.set(&self.selector, deadline);
+    }
+
     #[inline(always)]
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        let timeout = if self.alarm.is_near() {
+            self.alarm.timeout(timeout)
+        } else {
+            timeout
+        };
         Ok(self.selector.select(timeout)?.woken)
     }
 
     #[inline(always)]
     fn next_event(&mut self) -> Option<Event> {
-        let (event, token) = self.selector.next_event_with(|_, token| *token)?;
+        let Some((event, token)) = self.selector.next_event_with(|_, token| *token) else {
+            return self.alarm.is_near().then(|| self.alarm.ring()).flatten();
+        };
         Some(Event {
             token,
             readiness: event.readiness,

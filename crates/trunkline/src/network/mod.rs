@@ -11,10 +11,15 @@
 //!   the engine never calls `set_interest` on a stream. Listeners are always level-triggered.
 //! - With edge triggers a read that fills less than its buffer has emptied the socket, unless the event also
 //!   said priority, read-closed, write-closed or error; what comes later makes a new event.
+//! - With a stream in the Unix domain a short read says nothing (it also ends where the peer had sent a descriptor
+//!   along): the engine reads on until "would block".
+//! - The alarm ([`Network::set_alarm`]) is an event like any other, of [`Token::ALARM`], and comes in a batch with others.
 //! - Readiness may be spurious: `read`, `write` and `accept` may still say "would block".
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,9 +29,16 @@ mod system;
 
 pub use trunkline_selectors::{Interest, Readiness, Trigger};
 
+pub use crate::net::{Address, Bound, UnixAddress};
+
 /// What the engine knows a socket by in an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Token(pub u64);
+
+impl Token {
+    /// The alarm's own, of no socket.
+    pub const ALARM: Token = Token(u64::MAX);
+}
 
 /// Names an open socket of a network. What the number means is the network's own business.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -95,6 +107,10 @@ pub trait Network {
     fn renew(&self, reading: &mut Reading) {
         *reading = self.reading();
     }
+    /// Where the loop's randomness begins, unless [`Options::seed`](crate::Options::seed) says: another number each time.
+    fn seed(&self) -> u64 {
+        RandomState::new().hash_one(0)
+    }
     /// How streams report readiness.
     fn trigger(&self) -> Trigger;
     /// Opens a listening socket (with `TCP_NODELAY` for what it accepts), interested in input; says where it is bound.
@@ -104,10 +120,38 @@ pub trait Network {
         backlog: u32,
         token: Token,
     ) -> io::Result<(Socket, SocketAddr)>;
+    /// Opens a listening socket in the Unix domain, interested in input; `mode` is its file's permission bits. A network
+    /// without such sockets says `Unsupported`, as it does unless it has this method.
+    fn listen_unix(
+        &mut self,
+        _address: &UnixAddress,
+        _backlog: u32,
+        _mode: Option<u32>,
+        _token: Token,
+    ) -> io::Result<Socket> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    /// Takes over a listening socket that was opened elsewhere, interested in input. As for `listen_unix`.
+    fn adopt_listener(&mut self, _listener: Bound, _token: Token) -> io::Result<Socket> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Takes one connection from the backlog; it is registered with `token`, interested in input.
-    fn accept(&mut self, listener: Socket, token: Token) -> io::Result<(Socket, SocketAddr)>;
+    fn accept(&mut self, listener: Socket, token: Token) -> io::Result<(Socket, Address)>;
+    /// Takes one connection from the backlog and registers it nowhere: it is for another loop. As for `listen_unix`.
+    fn accept_apart(&mut self, _listener: Socket) -> io::Result<(OwnedFd, Address)> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    /// Takes over a connection that another loop has accepted: from here on it is as if `accept` had brought it. As for
+    /// `listen_unix`.
+    fn adopt(&mut self, _stream: OwnedFd, _token: Token) -> io::Result<Socket> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Starts to connect; registered with `token`, interested in output, which reports the outcome.
     fn connect(&mut self, address: SocketAddr, token: Token) -> io::Result<Socket>;
+    /// As `connect`, in the Unix domain. `WouldBlock` says that the server's backlog is full. As for `listen_unix`.
+    fn connect_unix(&mut self, _address: &UnixAddress, _token: Token) -> io::Result<Socket> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// From now on the socket's events carry `token`, the rest of the current batch included.
     fn rename(&mut self, socket: Socket, token: Token);
     /// After a connecting socket reported readiness: `Ok(true)` connected, `Ok(false)` not yet, or why it failed.
@@ -128,7 +172,11 @@ pub trait Network {
     fn hold_reserve(&mut self) -> io::Result<()>;
     /// Gives the reserve back, so that one `accept` can succeed.
     fn release_reserve(&mut self);
-    /// Waits until a socket is ready, `timeout` has passed (`None`: for ever) or a [`Wake`] was called.
+    /// From `deadline` on each wait ends at once and reports [`Token::ALARM`], until the alarm is set anew. `None`: no
+    /// alarm. It is never early, and kept from wait to wait, so that a loop whose next deadline stays where it is does
+    /// nothing for it.
+    fn set_alarm(&mut self, deadline: Option<Instant>);
+    /// Waits until a socket is ready, `timeout` has passed (`None`: for ever), the alarm rings or a [`Wake`] was called.
     /// Says whether a wake came.
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool>;
     /// The next event of the last wait.

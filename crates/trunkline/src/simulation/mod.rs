@@ -1,9 +1,19 @@
 //! Proof by simulation: the simulated network itself, its likeness to the kernel, and the engine's life in it.
+//!
+//! A seed gives a [`case`], a case gives a [`run`] of one of three lives: an [`echo`] server, a [`client`], a [`wild`]
+//! handler. After each turn the [`invariants`] hold. The [`runner`] goes through seeds, and has what fails made smaller
+//! by [`shrink`]. The [`mutants`] prove that bugs are found.
 
-mod client_life;
+mod case;
+mod client;
+mod echo;
 mod fan_out;
 mod fidelity;
-mod life;
+mod invariants;
 mod mutants;
 mod network_tests;
 mod racing;
+mod run;
+mod runner;
+mod shrink;
+mod wild;

@@ -57,7 +57,10 @@ impl Handler for Client {
     fn open(&mut self, io: &mut Io<'_, Self>) -> Option<()> {
         assert_eq!(io.role(), Some(Role::Connected));
         let since_start = io.now() - self.start;
-        let peer = io.peer().expect("it is open");
+        let peer = io
+            .peer()
+            .and_then(|peer| peer.socket_addr())
+            .expect("it is open");
         self.told.push(Told::Opened(io.id(), peer, since_start));
         assert_eq!(io.send(b"hello"), Sent::Queued);
         Some(())

@@ -4,20 +4,21 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::{LEVELS, TimerId, Timers};
+use super::wheel::{LEVELS, Slot};
+use super::{TimerId, Timers};
 
 const NANOSECOND: Duration = Duration::from_nanos(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
-fn wheel<K>() -> (Timers<K>, Instant) {
+fn wheel<K: Copy>() -> (Timers<K>, Instant) {
     let start = Instant::now();
     (Timers::new(start), start)
 }
 
 /// Payloads of all timers due at `now`.
-fn expired<K>(timers: &mut Timers<K>, now: Instant) -> Vec<K> {
+fn expired<K: Copy>(timers: &mut Timers<K>, now: Instant) -> Vec<K> {
     std::iter::from_fn(|| timers.expire(now))
         .map(|(_, deadline, payload)| {
             assert!(deadline <= now, "early");
@@ -48,7 +49,10 @@ fn w6_a_million_timers_set_and_cancelled_leave_nothing_and_move_nothing() {
         let timer = timers.insert(start + round * MILLISECOND, round);
         assert_eq!(timers.cancel(timer), Some(round));
     }
-    assert_eq!((timers.entries.len(), timers.next_deadline()), (1, None));
+    assert_eq!(
+        (timers.wheel.entries.len(), timers.next_deadline()),
+        (1, None)
+    );
     let set = |round: u32| timers.insert(start + (round % 1000) * MILLISECOND, round);
     let ids: Vec<TimerId> = (0..COUNT).map(set).collect();
     assert_eq!(timers.len(), COUNT as usize);
@@ -56,13 +60,13 @@ fn w6_a_million_timers_set_and_cancelled_leave_nothing_and_move_nothing() {
         assert_eq!(timers.cancel(id), Some(round));
     }
     assert_eq!((timers.len(), timers.next_deadline()), (0, None));
-    assert_eq!(timers.entries.len(), COUNT as usize);
+    assert_eq!(timers.wheel.entries.len(), COUNT as usize);
     assert_eq!(
-        timers.placements,
+        timers.wheel.placements,
         u64::from(2 * COUNT),
         "each was placed once"
     );
-    assert!(timers.slots.iter().all(|slot| slot.first == super::NONE));
+    assert!(timers.wheel.slots.iter().all(Slot::owns_little));
 }
 
 #[test]
@@ -94,10 +98,34 @@ fn w6_short_timers_set_and_cancelled_among_many_long_ones_stay_cheap() {
         assert!(timers.next_deadline() > Some(now));
     }
     assert!(
-        timers.placements <= 60_000,
+        timers.wheel.placements <= 60_000,
         "{} placements",
-        timers.placements
+        timers.wheel.placements
     );
+}
+
+#[test]
+fn w6_timers_set_anew_again_and_again_take_bounded_memory() {
+    const COUNT: u32 = 1000;
+    let (mut timers, start) = wheel();
+    let mut ids: Vec<TimerId> = (0..COUNT)
+        .map(|number| timers.insert(start + SECOND, number))
+        .collect();
+    for round in 0..200 {
+        for (number, id) in (0..).zip(&mut ids) {
+            assert_eq!(timers.cancel(*id), Some(number));
+            let delay = SECOND + (round * number % 777) * MILLISECOND;
+            *id = timers.insert(start + delay, number);
+        }
+        let listed: usize = timers.wheel.slots.iter().map(Slot::listed).sum();
+        assert!(listed <= 6 * COUNT as usize, "{listed}");
+        assert_eq!(timers.wheel.entries.len(), COUNT as usize);
+    }
+    assert_eq!(
+        expired(&mut timers, start + 2 * SECOND).len(),
+        COUNT as usize
+    );
+    assert!(timers.wheel.slots.iter().all(Slot::owns_little));
 }
 
 #[test]
@@ -174,7 +202,7 @@ fn a_name_is_not_used_again() {
     assert_eq!(expired(&mut timers, start), [2]);
     assert_eq!(timers.cancel(second), None);
     // An entry that has had every generation is not used again.
-    timers.entries[0].generation = u32::MAX;
+    timers.wheel.entries[0].generation = u32::MAX;
     let last = timers.insert(start, 3);
     assert_eq!((last.index, timers.cancel(last)), (0, Some(3)));
     let other = timers.insert(start, 4);
@@ -247,9 +275,9 @@ impl Pair {
         let deadline = self.at(due);
         let id = self.timers.insert(deadline, self.set);
         // What is past counts as due when the wheel last looked.
-        assert!(self.timers.elapsed <= self.now);
+        assert!(self.timers.wheel.elapsed <= self.now);
         self.model
-            .insert((due.max(self.timers.elapsed), self.set), id);
+            .insert((due.max(self.timers.wheel.elapsed), self.set), id);
         self.set += 1;
     }
 
@@ -309,7 +337,7 @@ impl Pair {
         if self.cancelled == 0 {
             assert_eq!(found, earliest);
         }
-        assert!(self.timers.placements <= self.set * LEVELS as u64);
+        assert!(self.timers.wheel.placements <= self.set * LEVELS as u64);
     }
 }
 

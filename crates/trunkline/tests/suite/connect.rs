@@ -39,7 +39,7 @@ pub(crate) fn close_before_it_is_made_follows_what_was_queued<N: Network>(networ
         match (role, happening) {
             (CLIENT, Happening::Open) if address.is_none() => {
                 address = io.peer();
-                let hasty = io.connect(address.unwrap());
+                let hasty = io.connect_to(address.as_ref().unwrap());
                 assert_eq!(io.send_to(hasty, b"fire and forget"), Sent::Queued);
                 io.close_connection(hasty);
                 assert_eq!(io.send_to(hasty, b"too late"), Sent::Gone);
@@ -80,7 +80,9 @@ pub(crate) fn r1_an_id_never_names_a_later_connection<N: Network>(network: N) {
                     io.abort();
                 }
             }
-            (CLIENT, Happening::Closed(_)) if seen.get() == 0 => drop(io.connect(address.unwrap())),
+            (CLIENT, Happening::Closed(_)) if seen.get() == 0 => {
+                io.connect_to(address.as_ref().unwrap());
+            }
             (SERVER, Happening::End) => io.close(),
             _ => {}
         }
@@ -99,7 +101,7 @@ pub(crate) fn s14_connect_close_race<N: Network>(network: N) {
         let ended = match (role, &happening) {
             (CLIENT, Happening::Open) if begun.is_empty() => {
                 let address = io.peer().unwrap();
-                begun.extend((0..CLIENTS).map(|_| io.connect(address)));
+                begun.extend((0..CLIENTS).map(|_| io.connect_to(&address)));
                 for (number, &id) in begun.iter().enumerate() {
                     match number % 6 {
                         0 => io.close_connection(id),

@@ -9,9 +9,37 @@ use std::time::{Duration, Instant};
 
 use trunkline::network::Network;
 use trunkline::{
-    Cause, Closed, ConnectionId, Error, EventLoop, Flow, Frame, Handler, Io, Lines, Options, Panic,
-    Role, Stats, WhenPanicking,
+    Cause, Closed, Codec, ConnectionId, Decoded, Error, EventLoop, Flow, Frame, FrameError,
+    Handler, Io, Lines, Options, Panic, Role, Stats, WhenPanicking,
 };
+
+/// A message that begins with this is sent without it, and without the end of the line: a part of a frame.
+pub(crate) const PART: u8 = 1;
+
+/// Lines, of which parts may be sent too.
+#[derive(Clone)]
+pub(crate) struct Parts(Lines);
+
+impl Codec for Parts {
+    type Frame<'a> = &'a [u8];
+    type Message = [u8];
+
+    fn decode<'a>(&'a mut self, input: &'a [u8]) -> Result<Decoded<&'a [u8]>, FrameError> {
+        self.0.decode(input)
+    }
+
+    fn finish<'a>(&'a mut self, input: &'a [u8]) -> Result<Option<&'a [u8]>, FrameError> {
+        self.0.finish(input)
+    }
+
+    fn encode(&self, message: &[u8], output: &mut Vec<u8>) -> Result<(), FrameError> {
+        if let [PART, part @ ..] = message {
+            output.extend_from_slice(part);
+            return Ok(());
+        }
+        self.0.encode(message, output)
+    }
+}
 
 pub(crate) const SERVER: Option<Role> = Some(Role::Accepted);
 pub(crate) const CLIENT: Option<Role> = Some(Role::Connected);
@@ -34,7 +62,7 @@ pub(crate) type Play = Box<dyn FnMut(Option<Role>, &mut Io<'_, Pair>, Happening<
 
 pub(crate) struct Pair {
     play: Play,
-    codec: Lines,
+    codec: Parts,
     /// Panics of the play that the loop has caught, where it was asked to.
     panics: Vec<Panic>,
     /// How often each connection was opened and closed: both must be one in the end.
@@ -47,7 +75,7 @@ impl Pair {
     ) -> Self {
         Self {
             play: Box::new(play),
-            codec: Lines::new().limit(1 << 20),
+            codec: Parts(Lines::new().limit(1 << 20)),
             panics: Vec::new(),
             lives: BTreeMap::new(),
         }
@@ -55,11 +83,11 @@ impl Pair {
 }
 
 impl Handler for Pair {
-    type Codec = Lines;
+    type Codec = Parts;
     type State = Role;
     type Message = u32;
 
-    fn codec(&self) -> Lines {
+    fn codec(&self) -> Parts {
         self.codec.clone()
     }
 

@@ -168,7 +168,9 @@ impl EchoClient {
 
     fn send(&mut self, io: &mut PeerIo<'_>) {
         let stop = match self.ending {
-            Ending::CloseAfter(stop) | Ending::ResetAfter(stop) | Ending::VanishAfter(stop) => stop,
+            Ending::CloseAfter(stop) | Ending::ResetAfter(stop) | Ending::VanishAfter(stop) => {
+                stop.min(self.sends.len())
+            }
             Ending::Close | Ending::HalfClose | Ending::WhenClosed => self.sends.len(),
         };
         while self.state == State::Talking && self.sent < stop {

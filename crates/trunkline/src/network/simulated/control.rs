@@ -10,11 +10,15 @@ use std::time::{Duration, Instant};
 
 use std::collections::VecDeque;
 
+#[cfg(test)]
+use super::endpoint::{Endpoint, Reads};
 use super::peer::{Peer, PeerId};
 use super::socket::Simulated;
 use super::table::Kind;
 use super::world::{Listener, State, nanoseconds};
 use super::{Config, Faults, Limits, Random, errors};
+#[cfg(test)]
+use crate::network::Socket;
 
 /// A simulated world. Clones are handles to the same one.
 #[derive(Clone)]
@@ -209,6 +213,35 @@ impl World {
     /// The last calls and their results, oldest first.
     pub fn log(&self) -> Vec<String> {
         self.0.borrow().trace.log()
+    }
+
+    /// How far the clock has leapt in all ([`Faults::leap`]).
+    pub fn leapt(&self) -> Duration {
+        Duration::from_nanos(self.0.borrow().leapt)
+    }
+
+    /// What the owner of a socket of the first network has read from it.
+    #[cfg(test)]
+    pub(crate) fn reads(&self, socket: Socket) -> Option<Reads> {
+        self.look_at(socket, |endpoint| endpoint.reads)
+    }
+
+    /// What has arrived at a socket of the first network and is not read.
+    #[cfg(test)]
+    pub(crate) fn unread(&self, socket: Socket) -> Option<Vec<u8>> {
+        self.look_at(socket, |endpoint| {
+            endpoint.received.iter().copied().collect()
+        })
+    }
+
+    #[cfg(test)]
+    fn look_at<T>(&self, socket: Socket, look: impl FnOnce(&Endpoint) -> T) -> Option<T> {
+        let mut state = self.0.borrow_mut();
+        let descriptor = state.tables.first_mut()?.get(socket.into())?;
+        let Kind::Stream(id) = descriptor.kind else {
+            return None;
+        };
+        state.endpoints.get(&id).map(look)
     }
 
     /// Notes a broken promise that the test itself has found.

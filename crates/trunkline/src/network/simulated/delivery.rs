@@ -47,6 +47,9 @@ impl State {
             batch.swap(0, self.random.index(batch.len()));
             batch.truncate(1);
         }
+        if !batch.is_empty() && self.random.chance(self.config.faults.doubled) {
+            batch.push_back(batch[self.random.index(batch.len())]);
+        }
         for pending in batch.iter() {
             self.reported(table, pending.socket);
         }

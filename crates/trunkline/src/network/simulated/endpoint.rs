@@ -134,6 +134,15 @@ pub(super) struct Endpoint {
     pub(super) starved: bool,
     /// Something has changed since the last report: what an edge trigger reports.
     pub(super) changed: bool,
+    /// How often its owner read, and how many bytes that gave.
+    pub(super) reads: Reads,
+}
+
+/// What a socket's owner has read from it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Reads {
+    pub(crate) calls: u64,
+    pub(crate) bytes: u64,
 }
 
 impl Endpoint {
@@ -161,6 +170,7 @@ impl Endpoint {
             error: None,
             starved: false,
             changed: true,
+            reads: Reads::default(),
         }
     }
 

@@ -16,7 +16,7 @@ pub struct Faults {
     pub would_block: f64,
     /// A wait reports a socket that is not ready.
     pub spurious: f64,
-    /// A wait returns early with no event at all.
+    /// A wait returns early with no event at all, as one that a signal has cut short.
     pub empty_wait: f64,
     /// The connection is reset just before a `read` or `write`.
     pub reset: f64,
@@ -40,6 +40,16 @@ pub struct Faults {
     pub jitter: f64,
     /// A wait that ends at its deadline ends up to 50 ms after it.
     pub oversleep: f64,
+    /// A wait reports one of its events twice.
+    pub doubled: f64,
+    /// At a wait the clock leaps up to 100 s ahead, as after a suspend; the other ends have lived on meanwhile.
+    pub leap: f64,
+}
+
+/// Gives all faults by name.
+#[cfg(test)]
+macro_rules! rates {
+    ($faults:expr; $($name:ident)*) => { [$((stringify!($name), &mut $faults.$name)),*] };
 }
 
 impl Faults {
@@ -75,7 +85,16 @@ impl Faults {
             early_arrival: rate(0.3),
             jitter: rate(0.9),
             oversleep: rate(0.3),
+            doubled: rate(0.5),
+            leap: rate(0.002),
         }
+    }
+
+    /// Every fault by its name.
+    #[cfg(test)]
+    pub(crate) fn rates(&mut self) -> [(&'static str, &mut f64); 18] {
+        rates!(self; short_read short_write would_block spurious empty_wait reset broken_pipe accept_aborted
+            accept_exhausted connect_failed reordered one_event extra_edge early_arrival jitter oversleep doubled leap)
     }
 
     /// Whether a connection may be cut although both of its ends behave.

@@ -190,6 +190,13 @@ impl PeerIo<'_> {
             .is_some_and(|id| self.state.endpoints.contains_key(&id))
     }
 
+    /// The peer's own address: what the other side sees as its remote one.
+    pub fn local(&self) -> Option<SocketAddr> {
+        self.endpoint()
+            .and_then(|id| self.state.endpoints.get(&id))
+            .map(|endpoint| endpoint.local)
+    }
+
     /// The other side's address.
     pub fn remote(&self) -> Option<SocketAddr> {
         self.endpoint()

@@ -15,7 +15,7 @@ use super::errors;
 use super::table::{Kind, SimulatedSocket, Table};
 use super::trace::outcome;
 use super::world::{Action, Listener, State, nanoseconds};
-use crate::network::{Event, Interest, Network, Socket, Token, Trigger, Wake};
+use crate::network::{Address, Event, Interest, Network, Readiness, Socket, Token, Trigger, Wake};
 
 /// A network in memory. Made by [`World::network`](super::World::network); it ends when it is dropped, and
 /// what it still holds open then is closed, as the kernel does for a process.
@@ -24,6 +24,10 @@ pub struct Simulated {
     table: usize,
     batch: VecDeque<Pending>,
     woken: Arc<AtomicBool>,
+    /// When the alarm rings, on the world's clock.
+    alarm: Option<u64>,
+    /// It rang in the last wait, which has not been told yet.
+    rings: bool,
 }
 
 impl Simulated {
@@ -38,6 +42,8 @@ impl Simulated {
             table,
             batch: VecDeque::new(),
             woken: Arc::default(),
+            alarm: None,
+            rings: false,
         }
     }
 
@@ -82,6 +88,10 @@ impl Network for Simulated {
         self.state.borrow().now()
     }
 
+    fn seed(&self) -> u64 {
+        self.state.borrow().config.seed
+    }
+
     fn trigger(&self) -> Trigger {
         self.state.borrow().config.trigger
     }
@@ -119,13 +129,13 @@ impl Network for Simulated {
         )
     }
 
-    fn accept(&mut self, listener: Socket, token: Token) -> io::Result<(Socket, SocketAddr)> {
+    fn accept(&mut self, listener: Socket, token: Token) -> io::Result<(Socket, Address)> {
         let listener = SimulatedSocket::from(listener);
         let value = |accepted: &(SimulatedSocket, SocketAddr)| accepted.0.bits().cast_signed();
         let accepted = self.call("accept", listener.bits(), value, |state, table| {
             state.accept(table, listener, token)
         });
-        accepted.map(|(socket, peer)| (socket.into(), peer))
+        accepted.map(|(socket, peer)| (socket.into(), peer.into()))
     }
 
     fn connect(&mut self, address: SocketAddr, token: Token) -> io::Result<Socket> {
@@ -185,8 +195,10 @@ impl Network for Simulated {
             |length: &usize| length.cast_signed() as i64,
             |state, table| {
                 let id = state.stream(table, socket, "read");
+                state.endpoint(id).reads.calls += 1;
                 let most = state.read_faults(id, buffer.len())?;
                 let length = state.endpoint(id).read(&mut buffer[..most])?;
+                state.endpoint(id).reads.bytes += length as u64;
                 state.window_opened(id);
                 Ok(length)
             },
@@ -302,13 +314,25 @@ impl Network for Simulated {
         );
     }
 
+    fn set_alarm(&mut self, deadline: Option<Instant>) {
+        let mut state = self.state.borrow_mut();
+        let clock = state.clock();
+        let now = state.now();
+        self.alarm =
+            deadline.map(|deadline| clock + nanoseconds(deadline.saturating_duration_since(now)));
+        let about = self.alarm.unwrap_or_default();
+        state.trace.call(clock, "set_alarm", about, 0);
+    }
+
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         let mut state = self.state.borrow_mut();
         state.settle();
         self.batch.clear();
-        let deadline = timeout.map(|timeout| state.clock().saturating_add(nanoseconds(timeout)));
+        let timeout = timeout.map(|timeout| state.clock().saturating_add(nanoseconds(timeout)));
+        let deadline = timeout.into_iter().chain(self.alarm).min();
         let result = state.wait(self.table, deadline, &mut self.batch, &self.woken);
         let clock = state.clock();
+        self.rings = self.alarm.is_some_and(|alarm| alarm <= clock);
         state.trace.call(
             clock,
             "wait",
@@ -319,9 +343,17 @@ impl Network for Simulated {
     }
 
     fn next_event(&mut self) -> Option<Event> {
-        self.state
+        let event = self
+            .state
             .borrow_mut()
-            .next_event(self.table, &mut self.batch)
+            .next_event(self.table, &mut self.batch);
+        event.or_else(|| {
+            let rings = std::mem::take(&mut self.rings);
+            rings.then_some(Event {
+                token: Token::ALARM,
+                readiness: Readiness::READABLE,
+            })
+        })
     }
 
     fn waker(&self) -> Wake {
@@ -471,6 +503,7 @@ impl State {
         if self.random.chance(self.config.faults.empty_wait) {
             return Ok(woken.swap(false, Ordering::SeqCst));
         }
+        self.leap();
         loop {
             self.collect(table, batch);
             let woken = woken.swap(false, Ordering::SeqCst);
@@ -499,6 +532,15 @@ impl State {
             return Err(io::Error::other("simulated network: the loop spins"));
         }
         Ok(())
+    }
+
+    /// The machine sleeps for a while, and nobody in it notices but by the clock.
+    fn leap(&mut self) {
+        if self.random.chance(self.config.faults.leap) {
+            let nanoseconds = self.random.below(100_000_000_000);
+            self.leapt += nanoseconds;
+            self.move_clock(self.clock().saturating_add(nanoseconds));
+        }
     }
 
     fn sleep_until(&mut self, deadline: u64) {

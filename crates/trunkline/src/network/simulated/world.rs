@@ -64,6 +64,8 @@ pub(super) struct State {
     pub(super) trace: Trace,
     /// Grows whenever anything is achieved: what tells a busy loop from a spinning one.
     pub(super) progress: u64,
+    /// By how many nanoseconds the clock has leapt in all.
+    pub(super) leapt: u64,
 }
 
 impl State {
@@ -86,6 +88,7 @@ impl State {
             violations: Vec::new(),
             trace: Trace::new(),
             progress: 0,
+            leapt: 0,
         }
     }
 

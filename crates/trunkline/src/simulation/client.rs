@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::life::{caught, each_seed};
-use crate::network::simulated::{Config, EchoServer, Random, World, lines};
+use super::case::{Case, End};
+use super::invariants::Invariants;
+use super::run::Outcome;
+use crate::network::simulated::{EchoServer, Random, World, lines};
 use crate::{
-    Cause, Closed, ConnectionId, Error, EventLoop, Flow, Handler, Io, LineEnding, Lines, Options,
-    Sent, WhenPanicking,
+    Cause, Closed, ConnectionId, Error, EventLoop, Flow, Handler, Io, LineEnding, Lines, Sent,
 };
 
-const SEEDS: u64 = 500;
+const TURNS_MAX: u64 = 200_000;
 
 /// Sends lines one after the other, and checks that each comes back; then closes.
 struct Client {
@@ -73,7 +74,7 @@ impl Handler for Client {
     fn closed(&mut self, left: Self::State, _io: &mut Io<'_, Self>, closed: Closed) {
         match closed.cause {
             Cause::Finished if left.is_empty() => self.finished += 1,
-            Cause::Failed(_) => self.failed += 1,
+            Cause::Failed(_) | Cause::Stopped => self.failed += 1,
             cause => self
                 .wrong
                 .push(format!("{} lines left: {cause:?}", left.len())),
@@ -81,76 +82,77 @@ impl Handler for Client {
     }
 }
 
-fn options(random: &mut Random) -> Options {
-    Options {
-        linger: Duration::from_secs(100_000),
-        connect_timeout: Duration::from_secs(1000),
-        until_idle: true,
-        read_buffer_bytes: *random.pick(&[1, 16, 4096]),
-        frame_budget: *random.pick(&[1, 1024]),
-        when_panicking: WhenPanicking::Propagate,
-        ..Options::default()
+/// What goes wrong in this life.
+pub(super) fn run(case: &Case) -> Outcome {
+    let world = World::new(case.config());
+    if super::runner::is_replay() {
+        world.keep_log();
     }
-}
-
-/// What went wrong in the life that `seed` describes.
-fn live(seed: u64) -> Vec<String> {
-    let mut random = Random::new(seed ^ 0xc11e);
-    let mut config = Config::from_seed(seed);
-    let breaks = config.faults.can_break_connections();
-    config.limits.descriptors = 100;
-    let scarce = config.limits.send_buffer.min(config.limits.receive_buffer) < 64;
-    let text = lines(&mut random, if scarce { 30 } else { 1000 });
-    let texts = text
-        .split(|byte| *byte == b'\n')
-        .map(<[u8]>::to_vec)
-        .collect();
-
-    let world = World::new(config);
-    let (echo, nowhere) = (
-        SocketAddr::from(([10, 0, 0, 1], 7)),
-        SocketAddr::from(([10, 0, 0, 2], 7)),
-    );
+    let address = |host| SocketAddr::from(([10, 0, 0, host], 7));
+    let (echo, nobody, nobody_else) = (address(1), address(2), address(3));
     world
         .listen(echo, |_| EchoServer::new())
         .expect("the address is free");
+    // All say the same.
+    let text = case.plans.first().map(|plan| {
+        let numbers = &plan.numbers;
+        lines(&mut Random::new(numbers.seed), numbers.bytes as usize)
+    });
+    let text = text.unwrap_or_default();
+    let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::to_vec);
     let handler = Client {
         told: BTreeSet::new(),
-        texts,
+        texts: lines.collect(),
         finished: 0,
         failed: 0,
         wrong: Vec::new(),
     };
-    let mut client = EventLoop::over(world.network(), handler, options(&mut random));
-    let (good, bad) = (1 + random.index(20), random.index(4));
-    for index in 0..good + bad {
-        let address = if index < good { echo } else { nowhere };
-        if random.chance(0.5) {
-            client.connect(address);
-        } else {
-            let other = SocketAddr::from(([10, 0, 0, 3], 7));
-            client.connect_any(&[nowhere, other, address]);
-        }
+    let mut client = EventLoop::over(world.network(), handler, case.options());
+    let mut good = 0;
+    for plan in &case.plans {
+        good += usize::from(plan.numbers.place % 2 == 0);
+        match plan.numbers.place {
+            0 => client.connect(echo),
+            1 => client.connect(nobody),
+            2 => client.connect_any(&[nobody, nobody_else, echo]),
+            _ => client.connect_any(&[nobody, nobody_else]),
+        };
     }
-    let mut turns = 0;
-    let ended = loop {
+    let (mut wrong, mut invariants) = (Vec::new(), Invariants::new(case));
+    for turn in 0..=TURNS_MAX {
+        if turn == TURNS_MAX {
+            wrong.push("the loop did not end by itself".into());
+        }
+        match case.end {
+            End::Kill(turns) if turns == turn => client.remote().kill(),
+            _ => {}
+        }
         match client.turn(Some(Duration::from_secs(1))) {
-            Ok(true) if turns < 200_000 => turns += 1,
-            Ok(goes_on) => break !goes_on,
-            Err(error) => return vec![error.to_string()],
+            Ok(true) => wrong.extend(invariants.check(&world, &client)),
+            Ok(false) => break,
+            Err(error) => {
+                wrong.push(error.to_string());
+                break;
+            }
         }
-    };
-    if !ended {
-        return vec!["the loop did not end by itself".into()];
     }
-    verdict(client.handler(), &world, good, bad, breaks)
+    wrong.extend(verdict(client.handler(), &world, good, case));
+    for line in world.log() {
+        println!("{line}");
+    }
+    Outcome {
+        wrong,
+        hash: world.trace_hash(),
+    }
 }
 
-/// What is wrong at the end with `good` connections to the echo server and `bad` ones to nobody.
-fn verdict(handler: &Client, world: &World, good: usize, bad: usize, breaks: bool) -> Vec<String> {
+/// What is wrong at the end when `good` of the connections lead to the echo server.
+fn verdict(handler: &Client, world: &World, good: usize, case: &Case) -> Vec<String> {
     let mut wrong = handler.wrong.clone();
     wrong.extend(world.violations());
     let (finished, failed) = (handler.finished, handler.failed);
+    let bad = case.plans.len() - good;
+    let breaks = case.faults.can_break_connections() || case.end != End::AtRest;
     let as_many_failed = if breaks { failed >= bad } else { failed == bad };
     if !as_many_failed || finished + failed != good + bad {
         wrong.push(format!(
@@ -161,9 +163,4 @@ fn verdict(handler: &Client, world: &World, good: usize, bad: usize, breaks: boo
         wrong.push("descriptors leaked".into());
     }
     wrong
-}
-
-#[test]
-fn a_client_hears_the_fate_of_each_connection_once() {
-    each_seed(SEEDS, "fate_of_each", |seed| caught(|| (live(seed), 0)).0);
 }
