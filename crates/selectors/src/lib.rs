@@ -67,10 +67,11 @@
 //! | Platform | Mechanisms | Known from (2026-11-21) |
 //! |---|---|---|
 //! | Linux, `x86_64` | `epoll`, `io_uring`, `poll`, `select` | all tests run |
-//! | Linux, `aarch64` | the same | the conformance suite runs under qemu-user, which has no `io_uring` |
-//! | Windows | `poll` (`WSAPoll`), `select` | the conformance suite runs under Wine 8 |
-//! | FreeBSD, macOS, NetBSD, OpenBSD, `DragonFly` BSD | `kqueue`, `poll`, `select` | type-checked; `kqueue` passes the conformance suite on Linux, over a model of the kernel's |
-//! | illumos, Solaris | `poll` | type-checked |
+//! | Linux, `aarch64` | the same | the conformance suite ran under qemu-user, which has no `io_uring`; not repeated since its latest cases |
+//! | Windows | `poll` (`WSAPoll`), `select` | the conformance suite ran under Wine 8; not repeated since its latest cases |
+//! | macOS | `kqueue`, `poll`, `select` | type-checked, tests included; `kqueue` passes the conformance suite on Linux, over a model of the kernel's |
+//! | FreeBSD, NetBSD, OpenBSD, `DragonFly` BSD | the same | the same; not repeated since the latest changes |
+//! | illumos, Solaris | `poll` | type-checked; not repeated since the latest changes |
 //!
 //! What was only type-checked or linked has never run on its system. `cargo xtask platforms` in the repository repeats all this.
 //! A source is what [`AsSource`] names: `AsFd` on Unix, `AsSocket` on Windows. What the systems do not tell is in the

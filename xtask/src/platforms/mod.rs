@@ -1,5 +1,5 @@
-//! `cargo xtask platforms`: what the selectors do beyond the machine at hand. Each platform is type-checked, linked
-//! where the libraries to link with can be had, and run where something can run it.
+//! `cargo xtask platforms`: what the selectors do beyond the machine at hand. Each platform is type-checked (and the
+//! engine too), linked where the libraries to link with can be had, and run where something can run it.
 //!
 //! It builds the standard library for every target from its sources, which needs Debian's `rustc-web` and takes a
 //! while: some minutes for each platform on a small machine, less when repeated.
@@ -52,6 +52,8 @@ const PLATFORMS: [(&str, Ambition); 15] = [
 struct Row {
     target: &'static str,
     checked: String,
+    /// Whether the engine is type-checked too; on Windows there is none.
+    engine: String,
     linked: String,
     ran: String,
 }
@@ -91,6 +93,7 @@ fn examine(toolchain: &Toolchain, target: &'static str, ambition: Ambition) -> R
     let mut row = Row {
         target,
         checked: "–".into(),
+        engine: "–".into(),
         linked: "–".into(),
         ran: "–".into(),
     };
@@ -110,6 +113,9 @@ fn examine(toolchain: &Toolchain, target: &'static str, ambition: Ambition) -> R
         let checked = programs::run(toolchain.cargo("check", target).args(["--lib", "--tests"]));
         said(checked.map(|()| YES.into()))
     };
+    if !target.contains("windows") {
+        row.engine = said(toolchain.check_engine(target));
+    }
     row
 }
 
@@ -135,7 +141,7 @@ const SKIPPED: &str = "skipped: ";
 
 impl Row {
     fn failed(&self) -> bool {
-        [&self.checked, &self.linked, &self.ran]
+        [&self.checked, &self.engine, &self.linked, &self.ran]
             .iter()
             .any(|cell| *cell == FAILED)
     }
@@ -143,15 +149,21 @@ impl Row {
 
 /// The table as Markdown, for the documentation.
 fn table(rows: &[Row]) -> String {
-    let mut text = String::from("| Platform | Type-checked | Linked | Ran |\n|---|---|---|---|\n");
+    let mut text = String::from(
+        "| Platform | Type-checked | Engine type-checked | Linked | Ran |\n|---|---|---|---|---|\n",
+    );
     for Row {
         target,
         checked,
+        engine,
         linked,
         ran,
     } in rows
     {
-        let _ = writeln!(text, "| {target} | {checked} | {linked} | {ran} |");
+        let _ = writeln!(
+            text,
+            "| {target} | {checked} | {engine} | {linked} | {ran} |"
+        );
     }
     text
 }

@@ -6,8 +6,10 @@ use std::process::Command;
 use super::{SKIPPED, exists};
 use crate::programs::{is_installed, run, workspace_root};
 
-/// The package under test.
+/// The package whose tests are built, and run where something can run them.
 const PACKAGE: &str = "trunkline-selectors";
+/// The one above it, which is type-checked where it is meant to work.
+const ENGINE: &str = "trunkline";
 /// The crates of the standard library to build: `test` for the tests' harness.
 const BUILD_STD: &str = "-Zbuild-std=std,panic_unwind,test";
 
@@ -40,13 +42,23 @@ impl Toolchain {
 
     /// A cargo command for another platform.
     pub(super) fn cargo(&self, verb: &str, target: &str) -> Command {
+        self.cargo_for(PACKAGE, verb, target)
+    }
+
+    /// Type-checks the engine, without its tests.
+    pub(super) fn check_engine(&self, target: &str) -> Result<String, String> {
+        run(self.cargo_for(ENGINE, "check", target).arg("--lib"))?;
+        Ok("yes".into())
+    }
+
+    fn cargo_for(&self, package: &str, verb: &str, target: &str) -> Command {
         let mut command = self.command("/usr/bin/cargo");
         command.args([
             verb,
             "--quiet",
             BUILD_STD,
             "--package",
-            PACKAGE,
+            package,
             "--target",
             target,
         ]);

@@ -250,6 +250,14 @@ impl Backend {
     /// The default mechanism is told apart first, and its code alone goes into the caller's.
     #[inline(never)]
     fn wait_otherwise(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
+        match self {
+            Backend::IoUring(io_uring) => io_uring.wait(timeout),
+            _ => self.wait_slowly(timeout),
+        }
+    }
+
+    #[inline(never)]
+    fn wait_slowly(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         dispatch!(self, mechanism => mechanism.wait(timeout))
     }
 
@@ -260,15 +268,34 @@ impl Backend {
 
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<(Key, Flags)> {
-        match self {
-            Backend::Epoll(epoll) => epoll.next(),
-            Backend::IoUring(io_uring) => io_uring.next(),
-            _ => self.next_otherwise(),
+        if let Backend::Epoll(epoll) = self {
+            return epoll.next();
         }
+        let (key, flags) = self.next_otherwise();
+        let flags = u16::try_from(flags).ok()?;
+        Some((Key::from_bits(key), Flags(flags)))
+    }
+
+    /// The entry's key and its flags, or more than flags can be if there is none: two numbers, which come back in two
+    /// registers.
+    #[inline(never)]
+    fn next_otherwise(&mut self) -> (u64, u32) {
+        let entry = match self {
+            Backend::IoUring(io_uring) => {
+                let Some((key, flags)) = io_uring.next() else {
+                    return (0, u32::MAX);
+                };
+                return (key.to_bits(), flags.0.into());
+            }
+            _ => self.next_slowly(),
+        };
+        entry.map_or((0, u32::MAX), |(key, flags)| {
+            (key.to_bits(), flags.0.into())
+        })
     }
 
     #[inline(never)]
-    fn next_otherwise(&mut self) -> Option<(Key, Flags)> {
+    fn next_slowly(&mut self) -> Option<(Key, Flags)> {
         dispatch!(self, mechanism => mechanism.next())
     }
 }

@@ -1,16 +1,20 @@
 //! What a mechanism's capabilities say about it is so, whichever way they say it.
 
 use std::io::{Read, Write};
+#[cfg(unix)]
 use std::net::Shutdown;
 
 #[cfg(unix)]
-use super::support::{Owned, fill};
-use super::support::{PATIENCE, Stream, add, assert_quiet, drain, now, pair, selector, told};
+use super::support::{Owned, add, fill};
+use super::support::{PATIENCE, Stream, assert_quiet, drain, now, pair, selector, told};
 use super::triggers::add_with;
 use trunkline_selectors::{Interest, Mechanism, Selector, Trigger};
 
 #[cfg(unix)]
 pub(crate) fn an_error_with_priority_alone_is_seen_as_they_say(mechanism: Mechanism) {
+    if !mechanism.capabilities().priority {
+        return; // it cannot be asked for, as another case says
+    }
     let (reader, writer) = std::io::pipe().expect("a pipe");
     let mut selector: Selector<Owned> = selector(mechanism);
     let key = add(&mut selector, writer.into(), Interest::PRIORITY, ());
@@ -59,6 +63,15 @@ pub(crate) fn a_hang_up_with_write_alone_is_seen_as_they_say(mechanism: Mechanis
 pub(crate) fn the_selector_says_what_its_mechanism_says(mechanism: Mechanism) {
     let selector: Selector<Stream> = selector(mechanism);
     assert_eq!(selector.capabilities(), mechanism.capabilities());
+}
+
+pub(crate) fn priority_is_taken_or_refused_as_they_say(mechanism: Mechanism) {
+    let mut selector: Selector<Stream> = selector(mechanism);
+    let (a, _b) = pair();
+    let registered = selector.register(a, Interest::READ | Interest::PRIORITY, ());
+    let takes = mechanism.capabilities().priority;
+    assert_eq!(registered.is_ok(), takes);
+    assert_eq!(selector.len(), usize::from(takes));
 }
 
 /// Level and one-shot, where there is one.

@@ -86,6 +86,7 @@ macro_rules! conformance_cases {
                 a_hang_up_with_write_alone_is_seen_as_they_say
                 #[cfg(unix)]
                 the_selector_says_what_its_mechanism_says
+                priority_is_taken_or_refused_as_they_say
                 what_was_taken_without_being_told_is_told_as_they_say
                 what_is_taken_only_when_told_is_never_told_in_vain;
             readiness:

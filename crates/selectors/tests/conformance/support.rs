@@ -197,3 +197,12 @@ pub(crate) fn gone_beside_data(mechanism: Mechanism) -> Vec<&'static str> {
         .filter(|fact| beside || *fact != "read closed")
         .collect()
 }
+
+/// What a reader is told of a peer that sends no more, and has left nothing.
+pub(crate) fn half_closed(mechanism: Mechanism) -> Vec<&'static str> {
+    if mechanism.capabilities().half_close {
+        vec!["readable", "read closed"]
+    } else {
+        vec!["readable"]
+    }
+}

@@ -35,6 +35,7 @@ use super::{BATCH, Flags};
 use crate::interest::{Interest, Trigger};
 use crate::slab::Key;
 
+mod queues;
 mod ring;
 #[cfg(test)]
 mod tests;
@@ -55,11 +56,11 @@ pub(crate) struct IoUring {
     /// The entries to check, and the table to check them with.
     suspects: Vec<u32>,
     table: Vec<PollFd<'static>>,
-    /// Whether there is anything to check.
-    doubtful: bool,
 }
 
-/// How many sources the kernel may hold on to after they were unregistered: as many as can be cancelled in one call.
+/// How many sources the kernel may hold on to after they were unregistered: as many as can be cancelled in one call. With
+/// eight times as many, the last first, ten thousand would go in three quarters of the time: the kernel has 256 lists for
+/// them, and begins with the newest.
 const HELD_MAX: usize = ring::REQUESTS as usize;
 
 /// How often to look for the answers to cancellations. They come with the first look, unless hundreds of wake-ups come
@@ -80,7 +81,6 @@ impl IoUring {
             taken: 0,
             suspects: Vec::with_capacity(BATCH),
             table: Vec::with_capacity(BATCH),
-            doubtful: false,
         }
     }
 
@@ -147,47 +147,81 @@ impl IoUring {
         false
     }
 
-    #[inline]
+    #[inline(never)]
     pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         self.batch.clear();
         self.taken = 0;
-        self.doubtful = false;
-        let mut told = Ok(());
-        if self.watched.has_news() {
-            told = self.watched.tell(&mut self.ring);
+        // The usual wait: nothing to do before it but to ask again about what was reported, and no end to it.
+        if timeout.is_some() || self.watched.special {
+            let entered = self.enter_with_care(timeout);
+            return self.finish_with_care(timeout, entered);
         }
-        let keeps = !self.kept.is_empty();
-        if keeps {
-            self.take_kept();
+        if !self.watched.queue.is_empty()
+            && let Err(error) = self.watched.ask(&mut self.ring)
+        {
+            return self.finish_with_care(timeout, Err(error));
         }
-        let at_once = keeps || timeout.is_some_and(|timeout| timeout.is_zero());
-        let entered = match told {
-            Ok(()) if !at_once => self.ring.wait(timeout),
-            Ok(()) => self.ring.look(),
-            error => error.and(self.ring.look()),
-        };
-        self.take_answers();
-        if keeps || self.ring.may_have_more() {
-            self.take_more();
+        if let Err(error) = self.ring.wait() {
+            return self.finish_with_care(timeout, Err(error));
         }
-        if self.doubtful {
-            self.check();
+        let told = self.take_answers();
+        if told.may_say_too_much() || self.ring.may_have_more() {
+            return self.finish_with_care(timeout, Ok(()));
         }
-        match entered {
-            Ok(()) => Ok(self.batch.len()),
-            Err(error) => self.wait_all_the_same(timeout, error),
-        }
+        Ok(self.batch.len())
     }
 
     pub(super) fn saw_waker(&self) -> bool {
         self.batch.iter().any(|(key, _)| *key == Key::NOTHING)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Option<(Key, Flags)> {
-        let entry = *self.batch.get(self.taken)?;
+        let (key, flags) = self.batch.get(self.taken)?;
         self.taken += 1;
-        Some(entry)
+        Some((*key, *flags))
+    }
+
+    #[inline(never)]
+    fn enter_with_care(&mut self, timeout: Option<Duration>) -> Result<(), Errno> {
+        let told = self.watched.tell(&mut self.ring);
+        let keeps = !self.kept.is_empty();
+        if keeps {
+            self.take_kept();
+        }
+        let entered = if !keeps && told.is_ok() && timeout.is_none_or(|timeout| !timeout.is_zero())
+        {
+            self.ring.wait_for(timeout)
+        } else {
+            let looked = self.ring.look();
+            if keeps {
+                // There may be answers about the same sources.
+                self.take_more();
+                self.check();
+            }
+            told.and(looked)
+        };
+        self.watched.special =
+            self.watched.has_news() || !self.kept.is_empty() || self.ring.is_special();
+        entered
+    }
+
+    /// What a wait does after the call if there is more to do than to take the answers.
+    #[inline(never)]
+    fn finish_with_care(
+        &mut self,
+        timeout: Option<Duration>,
+        entered: Result<(), Errno>,
+    ) -> io::Result<usize> {
+        self.take_answers();
+        if self.ring.may_have_more() {
+            self.take_more();
+        }
+        self.check();
+        match entered {
+            Ok(()) => Ok(self.batch.len()),
+            Err(error) => self.wait_all_the_same(timeout, error),
+        }
     }
 
     /// A call has failed. What was found all the same comes first; the error then comes again.
@@ -203,29 +237,36 @@ impl IoUring {
         }
     }
 
-    /// Takes answers into the batch, as many as it holds.
-    #[inline]
-    fn take_answers(&mut self) {
+    /// Takes answers into the batch, as many as it holds, and gives all that they say.
+    #[inline(always)]
+    fn take_answers(&mut self) -> Flags {
         let IoUring {
             ring,
             watched,
             batch,
-            doubtful,
             ..
         } = self;
-        ring.take(|answer| {
-            if let Some((key, flags)) = watched.found(answer) {
-                *doubtful |= flags.may_say_too_much();
+        let mut told = Flags(0);
+        let mut answers = ring.answers();
+        while batch.len() < BATCH
+            && let Some(answer) = answers.next()
+        {
+            if let Some((key, flags)) = watched.found_as_usual(&answer) {
+                told.0 |= flags.0;
+                batch.push((key, flags));
+            } else if let Some((key, flags)) = watched.found_otherwise(&answer) {
+                told.0 |= flags.0;
                 batch.push((key, flags));
             }
-            batch.len() < BATCH
-        });
+        }
+        told
     }
 
     /// Fills the batch up with what the kernel had no time for, and makes one entry of several about the same source:
     /// an edge that came between two looks.
     #[inline(never)]
     fn take_more(&mut self) {
+        self.take_answers();
         while self.batch.len() < BATCH && self.ring.finds_more() {
             self.take_answers();
         }
@@ -264,25 +305,27 @@ impl IoUring {
             kept,
             ..
         } = self;
-        ring.take(|answer| {
-            let name = answer.user_data();
-            match watched.found(answer) {
-                Some((_, flags)) if watched.edge(name).is_some() => kept.push((name, flags)),
+        for answer in ring.answers() {
+            let name = answer.name;
+            match watched.found(&answer) {
+                Some((_, flags)) if watched.edge(name).is_some() => {
+                    kept.push((name, flags));
+                    watched.special = true;
+                }
                 // The next wait looks afresh.
                 Some((key, _)) => watched.resume(key),
                 None => {}
             }
-            true
-        });
+        }
         // Those that were found first are to be asked about first, or the others would never have their turn.
         self.watched.queue.rotate_left(queued);
     }
 
     /// Puts what was found between the waits into the batch.
+    #[cold]
     fn take_kept(&mut self) {
         for (name, flags) in self.kept.drain(..self.kept.len().min(BATCH)) {
             if let Some(key) = self.watched.edge(name) {
-                self.doubtful |= flags.may_say_too_much();
                 self.batch.push((key, flags));
             }
         }
@@ -338,10 +381,9 @@ impl Drop for IoUring {
             let mut left = watched.rows();
             while left > 0 && ring.look().is_ok() {
                 // One that has to be cancelled again is unwanted again.
-                ring.take(|answer| {
-                    watched.found(answer);
-                    true
-                });
+                for answer in ring.answers() {
+                    watched.found(&answer);
+                }
                 left = if ring.may_have_more() { left - 1 } else { 0 };
             }
         }

@@ -2,18 +2,18 @@
 //! the business of `mod.rs`.
 
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
-use io_uring::types::Fd;
-use io_uring::{Probe, cqueue, opcode, squeue};
 use rustix::io::Errno;
 use rustix::io_uring::{
-    IoringEnterFlags, io_uring_enter, io_uring_enter_arg, io_uring_getevents_arg, io_uring_ptr,
+    IoringEnterFlags, IoringFeatureFlags, IoringSetupFlags, io_uring_enter, io_uring_enter_arg,
+    io_uring_getevents_arg, io_uring_ptr,
 };
 
 use super::super::BATCH;
-use super::super::platform::{borrow, timespec};
+use super::super::platform::timespec;
+use super::queues::{Answers, Queues, Requests};
 
 /// How many requests fit in the queue between two calls: as many as a batch has events to be watched again.
 pub(super) const REQUESTS: u32 = BATCH as u32;
@@ -23,6 +23,9 @@ const ANSWERS: u32 = 8 * REQUESTS;
 
 /// Linux 6.14: whoever sleeps in a call is not counted as waiting for a disk.
 const NO_IOWAIT: IoringEnterFlags = IoringEnterFlags::from_bits_retain(1 << 7);
+
+/// The kernel says so where it has that.
+const FEATURE_NO_IOWAIT: IoringFeatureFlags = IoringFeatureFlags::from_bits_retain(1 << 17);
 
 /// In the name of a cancellation, beside the name of what is cancelled. No slot has this bit: there are no more
 /// descriptors than positive numbers of 32 bits.
@@ -45,7 +48,7 @@ impl Setup {
 }
 
 pub(super) struct Ring {
-    queues: io_uring::IoUring,
+    queues: Queues,
     /// Whether it may be entered: a ring that will belong to a thread is made disabled, because a selector may be
     /// made in one thread and used in another.
     enabled: bool,
@@ -71,23 +74,23 @@ impl Ring {
     }
 
     pub(super) fn with(setup: Setup, requests: u32) -> io::Result<Ring> {
-        let mut builder = io_uring::IoUring::builder();
-        builder.setup_cqsize(requests * (ANSWERS / REQUESTS));
-        match setup {
-            Setup::Deferred => builder
-                .setup_submit_all()
-                .setup_single_issuer()
-                .setup_defer_taskrun()
-                .setup_taskrun_flag()
-                .setup_r_disabled(),
-            Setup::Cooperative => builder
-                .setup_submit_all()
-                .setup_coop_taskrun()
-                .setup_taskrun_flag(),
-            Setup::Plain => &mut builder,
+        let flags = match setup {
+            Setup::Deferred => {
+                IoringSetupFlags::SUBMIT_ALL
+                    | IoringSetupFlags::SINGLE_ISSUER
+                    | IoringSetupFlags::DEFER_TASKRUN
+                    | IoringSetupFlags::TASKRUN_FLAG
+                    | IoringSetupFlags::R_DISABLED
+            }
+            Setup::Cooperative => {
+                IoringSetupFlags::SUBMIT_ALL
+                    | IoringSetupFlags::COOP_TASKRUN
+                    | IoringSetupFlags::TASKRUN_FLAG
+            }
+            Setup::Plain => IoringSetupFlags::empty(),
         };
-        let queues = builder.build(requests)?;
-        let flags = if queues.params().is_feature_no_iowait() {
+        let queues = Queues::new(flags, requests, requests * (ANSWERS / REQUESTS))?;
+        let flags = if queues.features().contains(FEATURE_NO_IOWAIT) {
             NO_IOWAIT
         } else {
             IoringEnterFlags::empty()
@@ -102,35 +105,23 @@ impl Ring {
 
     /// Why rings like this one are of no use here, if so.
     pub(super) fn lacks(&self) -> Option<&'static str> {
-        let parameters = self.queues.params();
-        let mut probe = Probe::new();
-        if self.queues.submitter().register_probe(&mut probe).is_err() {
-            return Some("cannot be asked what it can do (Linux 5.6 can)");
-        }
+        let features = self.queues.features();
         [
-            (parameters.is_feature_nodrop(), "loses answers (Linux 5.5)"),
+            (IoringFeatureFlags::NODROP, "loses answers (Linux 5.5)"),
+            (IoringFeatureFlags::EXT_ARG, "takes no timeout (Linux 5.11)"),
             (
-                parameters.is_feature_ext_arg(),
-                "takes no timeout (Linux 5.11)",
-            ),
-            (
-                parameters.is_feature_skip_cqe_on_success(),
+                IoringFeatureFlags::CQE_SKIP,
                 "answers where it should be silent (Linux 5.17)",
-            ),
-            (
-                probe.is_supported(opcode::PollAdd::CODE),
-                "has no poll request",
-            ),
-            (
-                probe.is_supported(opcode::AsyncCancel::CODE),
-                "has no request to cancel",
             ),
         ]
         .into_iter()
-        .find_map(|(has, lack)| (!has).then_some(lack))
+        .find_map(|(feature, lack)| (!features.contains(feature)).then_some(lack))
+        .or_else(|| self.queues.lacks())
     }
 
-    /// Adds a request to watch a descriptor, once or (`multishot`) until it is cancelled.
+    /// Adds a request to watch a descriptor, once or (`multishot`) until it is cancelled. A number that is not open any
+    /// more is answered with an error.
+    #[inline(always)]
     pub(super) fn watch(
         &mut self,
         descriptor: RawFd,
@@ -138,46 +129,69 @@ impl Ring {
         multishot: bool,
         name: u64,
     ) -> Result<(), Errno> {
-        let request = opcode::PollAdd::new(Fd(descriptor), flags)
-            .multi(multishot)
-            .build()
-            .user_data(name);
-        self.push(&request)
+        while !self
+            .queues
+            .requests()
+            .watch(descriptor, flags, multishot, name)
+        {
+            self.make_room()?;
+        }
+        Ok(())
     }
 
     /// Adds a request to cancel the one of that name. It gets an answer of its own only if it fails.
+    #[inline]
     pub(super) fn cancel(&mut self, name: u64) -> Result<(), Errno> {
-        // Not the request to cancel anything: that one looks everywhere, and costs twice as much.
-        let request = opcode::PollRemove::new(name)
-            .build()
-            .flags(squeue::Flags::SKIP_SUCCESS)
-            .user_data(name | CANCELLATION);
-        self.push(&request)?;
+        while !self.queues.requests().cancel(name, name | CANCELLATION) {
+            self.make_room()?;
+        }
         self.cancelled += 1;
         Ok(())
     }
 
-    #[inline]
-    fn push(&mut self, request: &squeue::Entry) -> Result<(), Errno> {
-        // SAFETY: the requests name a descriptor and hold no pointer, so nothing has to outlive them. A number that is
-        // not open any more is answered with an error.
-        match unsafe { self.queues.submission().push(request) } {
-            Ok(()) => Ok(()),
-            Err(_) => self.push_into_a_full_queue(request),
+    /// A place to put requests if there is room for so many.
+    #[inline(always)]
+    pub(super) fn requests(&mut self, count: usize) -> Option<Requests<'_>> {
+        (count <= self.queues.room() as usize).then(|| self.queues.requests())
+    }
+
+    /// Hands over a full queue.
+    #[cold]
+    fn make_room(&mut self) -> Result<(), Errno> {
+        let before = self.queues.pending();
+        self.enter(0, None, IoringEnterFlags::empty())?;
+        if self.queues.pending() < before {
+            Ok(())
+        } else {
+            Err(Errno::BUSY)
         }
     }
 
-    #[cold]
-    fn push_into_a_full_queue(&mut self, request: &squeue::Entry) -> Result<(), Errno> {
-        self.enter(0, None, IoringEnterFlags::empty())?;
-        // SAFETY: as above.
-        unsafe { self.queues.submission().push(request) }.map_err(|_| Errno::BUSY)
+    /// Whether there is more to a wait than to enter the ring.
+    pub(super) fn is_special(&self) -> bool {
+        !self.enabled || self.cancelled > 0
     }
 
-    /// Hands over the requests and waits for an answer, but not longer than `timeout`. May end earlier with none: who has
-    /// something cancelled does not wait in that call, for a cancellation may have to be repeated.
-    #[inline]
-    pub(super) fn wait(&mut self, timeout: Option<Duration>) -> Result<(), Errno> {
+    /// Hands over the requests and waits for an answer. Not for a ring that is special.
+    #[inline(always)]
+    pub(super) fn wait(&mut self) -> Result<(), Errno> {
+        let requests = self.queues.pending();
+        let flags = IoringEnterFlags::GETEVENTS | self.flags;
+        // SAFETY: as many requests are in the queue.
+        unsafe { io_uring_enter(self.queues.descriptor(), requests, 1, flags) }?;
+        if requests > 0 {
+            self.queues.note_handed_over();
+            if !self.has_answers() {
+                return Ring::unless_interrupted(None, None);
+            }
+        }
+        Ok(())
+    }
+
+    /// The same, but not longer than `timeout`. May end earlier with none: who has something cancelled does not wait in
+    /// that call, for a cancellation may have to be repeated.
+    #[inline(never)]
+    pub(super) fn wait_for(&mut self, timeout: Option<Duration>) -> Result<(), Errno> {
         if self.cancelled > 0 {
             return self.look();
         }
@@ -203,7 +217,6 @@ impl Ring {
         self.enter(answers, timeout, IoringEnterFlags::GETEVENTS)
     }
 
-    #[inline]
     fn enter(
         &mut self,
         answers: u32,
@@ -213,10 +226,10 @@ impl Ring {
         if !self.enabled {
             self.enable()?;
         }
-        let requests = self.queues.submission().len() as u32;
+        let requests = self.queues.pending();
         let mut start = None;
         let flags = flags | self.flags;
-        let ring = borrow(self.queues.as_raw_fd());
+        let ring = self.queues.descriptor();
         let entered = match timeout {
             // SAFETY: as many requests are in the queue.
             None => unsafe { io_uring_enter(ring, requests, answers, flags) },
@@ -233,8 +246,9 @@ impl Ring {
                 unsafe { io_uring_enter_arg(ring, requests, answers, flags, Some(&arguments)) }
             }
         };
+        self.queues.note_handed_over();
         match entered {
-            Ok(1..) if answers > 0 && self.queues.completion().is_empty() => {
+            Ok(1..) if answers > 0 && !self.has_answers() => {
                 Ring::unless_interrupted(timeout, start)
             }
             // A timeout is an answer too.
@@ -245,8 +259,7 @@ impl Ring {
 
     #[cold]
     fn enable(&mut self) -> Result<(), Errno> {
-        let enabled = self.queues.submitter().register_enable_rings();
-        enabled.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::INVAL))?;
+        self.queues.enable()?;
         self.enabled = true;
         Ok(())
     }
@@ -260,25 +273,20 @@ impl Ring {
     /// Whether the kernel may have more answers than it has posted: it looks at some twenty wake-ups per call. It also
     /// says so for a while after a wake-up that it has looked at already: the flag is raised by whoever wakes, after the
     /// wake-up is there to be looked at.
-    #[inline]
-    pub(super) fn may_have_more(&mut self) -> bool {
-        let submission = self.queues.submission();
-        submission.taskrun() || submission.cq_overflow()
+    #[inline(always)]
+    pub(super) fn may_have_more(&self) -> bool {
+        self.queues.may_have_more()
     }
 
     /// Whether there are answers that have not been taken.
-    #[inline]
-    pub(super) fn has_answers(&mut self) -> bool {
-        !self.queues.completion().is_empty()
+    #[inline(always)]
+    pub(super) fn has_answers(&self) -> bool {
+        self.queues.has_answers()
     }
 
-    /// Takes answers until there are no more or `take` says that it has enough.
-    #[inline]
-    pub(super) fn take(&mut self, mut take: impl FnMut(&cqueue::Entry) -> bool) {
-        for answer in self.queues.completion() {
-            if !take(&answer) {
-                break;
-            }
-        }
+    /// The answers that have not been taken.
+    #[inline(always)]
+    pub(super) fn answers(&mut self) -> Answers<'_> {
+        self.queues.answers()
     }
 }

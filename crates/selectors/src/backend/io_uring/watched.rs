@@ -2,12 +2,12 @@
 
 use std::os::fd::RawFd;
 
-use io_uring::cqueue;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 
 use super::super::Flags;
 use super::super::platform::borrow;
+use super::queues::Answer;
 use super::ring::{CANCELLATION, Ring};
 use crate::interest::{Interest, Trigger};
 use crate::slab::Key;
@@ -22,6 +22,8 @@ pub(super) struct Watched {
     waker: RawFd,
     /// Whether the kernel has a request for the waker's descriptor.
     waker_asked: bool,
+    /// Whether the next wait may have more to do than to ask about what is in the queue: one question instead of six.
+    pub(super) special: bool,
 }
 
 /// A source that is watched, or was.
@@ -80,6 +82,7 @@ impl Watched {
             unwanted: Vec::new(),
             waker,
             waker_asked: false,
+            special: true,
         }
     }
 
@@ -154,6 +157,7 @@ impl Watched {
             State::Asked => {
                 row.state = State::Idle;
                 self.unwanted.push(row.name(slot));
+                self.special = true;
             }
             State::Queued => row.state = State::LeftOut,
             State::Idle | State::LeftOut => {}
@@ -173,13 +177,12 @@ impl Watched {
         self.rows[slot as usize].state = State::Queued;
     }
 
-    /// Whether there is anything to tell the kernel.
-    #[inline]
+    /// Whether there is anything to tell the kernel but what is in the queue.
     pub(super) fn has_news(&self) -> bool {
-        !self.queue.is_empty() || !self.unwanted.is_empty() || !self.waker_asked
+        !self.unwanted.is_empty() || !self.waker_asked
     }
 
-    /// Adds the requests that are due. An error leaves what could not be added for later.
+    /// Adds all that is due. An error leaves what could not be added for later.
     pub(super) fn tell(&mut self, ring: &mut Ring) -> Result<(), Errno> {
         if !self.waker_asked {
             ring.watch(self.waker, Flags::IN.into(), true, WAKER)?;
@@ -188,6 +191,38 @@ impl Watched {
         if !self.unwanted.is_empty() {
             self.cancel(ring)?;
         }
+        self.ask(ring)
+    }
+
+    /// Adds the requests for what is in the queue.
+    #[inline(never)]
+    pub(super) fn ask(&mut self, ring: &mut Ring) -> Result<(), Errno> {
+        let Some(mut requests) = ring.requests(self.queue.len()) else {
+            return self.ask_in_parts(ring);
+        };
+        for &slot in &self.queue {
+            let Some(row) = self.rows.get_mut(slot as usize) else {
+                continue;
+            };
+            if row.state == State::Queued {
+                requests.watch(
+                    row.descriptor,
+                    row.flags(),
+                    row.request.goes_on(),
+                    row.name(slot),
+                );
+                row.state = State::Asked;
+            } else {
+                row.state = State::Idle;
+            }
+        }
+        self.queue.clear();
+        Ok(())
+    }
+
+    /// The same for more than there is room for.
+    #[cold]
+    fn ask_in_parts(&mut self, ring: &mut Ring) -> Result<(), Errno> {
         for position in 0..self.queue.len() {
             let slot = self.queue[position];
             let row = &mut self.rows[slot as usize];
@@ -229,11 +264,13 @@ impl Watched {
                 self.unwanted.push(row.name(slot as u32));
             }
         }
+        self.special = true;
         !self.unwanted.is_empty()
     }
 
     /// After the requests are gone, with their ring: they are all to be made again.
     pub(super) fn ask_all_again(&mut self) {
+        self.special = true;
         self.waker_asked = false;
         self.unwanted.clear();
         for slot in 0..self.rows.len() {
@@ -262,47 +299,58 @@ impl Watched {
     }
 
     /// What an answer says, and about whom.
-    #[inline]
-    pub(super) fn found(&mut self, answer: &cqueue::Entry) -> Option<(Key, Flags)> {
-        let name = answer.user_data();
-        let slot = name as u32;
-        let Some(row) = self.rows.get_mut(slot as usize) else {
-            return self.found_by_nobody(answer);
-        };
-        if row.sequence != (name >> 32) as u32 || row.state != State::Asked {
-            // Cancelled, or unregistered before.
+    pub(super) fn found(&mut self, answer: &Answer) -> Option<(Key, Flags)> {
+        self.found_as_usual(answer)
+            .or_else(|| self.found_otherwise(answer))
+    }
+
+    /// The same if it is an answer to the question that was asked, and nothing is to be done but to tell it.
+    #[inline(always)]
+    pub(super) fn found_as_usual(&mut self, answer: &Answer) -> Option<(Key, Flags)> {
+        let slot = answer.name as u32;
+        let row = self.rows.get_mut(slot as usize)?;
+        let flags = row.told(answer.result);
+        let is_its = row.sequence == (answer.name >> 32) as u32 && row.state == State::Asked;
+        if !is_its || flags.0 == 0 {
             return None;
         }
-        let flags = row.told(answer.result());
-        if flags.0 != 0 {
-            let key = row.key(slot);
-            match row.request {
-                Request::Edge if cqueue::more(answer.flags()) => return Some((key, flags)),
-                Request::Level => {
-                    row.state = State::Queued;
-                    self.queue.push(slot);
-                    return Some((key, flags));
-                }
-                Request::OneShot => {
-                    row.state = State::Idle;
-                    return Some((key, flags));
-                }
-                _ => {}
+        match row.request {
+            Request::Edge if answer.has_more() => {}
+            Request::Level => {
+                row.state = State::Queued;
+                self.queue.push(slot);
             }
+            Request::OneShot => row.state = State::Idle,
+            _ => return None,
+        }
+        Some((row.key(slot), flags))
+    }
+
+    /// The same for all other answers.
+    #[inline(never)]
+    pub(super) fn found_otherwise(&mut self, answer: &Answer) -> Option<(Key, Flags)> {
+        let slot = answer.name as u32;
+        let Some(row) = self.rows.get(slot as usize) else {
+            return self.found_by_nobody(answer);
+        };
+        if row.sequence != (answer.name >> 32) as u32 || row.state != State::Asked {
+            // Cancelled, or unregistered before.
+            return None;
         }
         self.found_unusual(slot, answer)
     }
 
     /// An answer that is an error, or the last of a request that should have gone on, or not to the question.
     #[cold]
-    fn found_unusual(&mut self, slot: u32, answer: &cqueue::Entry) -> Option<(Key, Flags)> {
+    fn found_unusual(&mut self, slot: u32, answer: &Answer) -> Option<(Key, Flags)> {
         let row = &mut self.rows[slot as usize];
-        let result = answer.result();
+        let result = answer.result;
         let mut flags = row.told(result);
-        let again = if cqueue::more(answer.flags()) {
+        let again = if answer.has_more() {
             // Not an edge: now that there is something, its state is what matters again.
             if flags.0 != 0 {
                 self.unwanted.push(row.name(slot));
+                self.special = true;
                 row.sequence = row.sequence.wrapping_add(1);
                 row.request = row.request.by_state();
                 row.state = State::Idle;
@@ -326,18 +374,19 @@ impl Watched {
 
     /// The waker's answer, or that of a cancellation which failed.
     #[cold]
-    fn found_by_nobody(&mut self, answer: &cqueue::Entry) -> Option<(Key, Flags)> {
-        let name = answer.user_data();
+    fn found_by_nobody(&mut self, answer: &Answer) -> Option<(Key, Flags)> {
+        self.special = true;
+        let name = answer.name;
         if name != WAKER {
             // Else it has ended by itself.
-            if answer.result() == -libc::EALREADY {
+            if answer.result == -libc::EALREADY {
                 // It was being woken at that very time, and may go on after that.
                 self.unwanted.push(name & !CANCELLATION);
             }
             return None;
         }
-        self.waker_asked = cqueue::more(answer.flags());
-        (answer.result() > 0).then_some((Key::NOTHING, Flags(Flags::IN)))
+        self.waker_asked = answer.has_more();
+        (answer.result > 0).then_some((Key::NOTHING, Flags(Flags::IN)))
     }
 }
 
