@@ -27,7 +27,6 @@ mod quantity;
 mod serve;
 mod services;
 mod suggest;
-#[allow(dead_code, reason = "`load` takes its rates with it")]
 mod units;
 
 fn main() -> ExitCode {

@@ -2,17 +2,17 @@
 //!
 //! The rooms: `usual` (a message with nothing unusual about it), `serve` (input and frames), `settle` (output,
 //! closing, interest), `panics` (of the handler), `accept` (new connections from listeners), `connect` (new connections
-//! of ours), `stop` (draining), `expiry` (deadlines), `metered` (rates). All work on the same three disjoint things: the handler, the sessions
-//! (sockets, decoders and the user's states) and the core (queues and timers), which alone callbacks see.
+//! of ours), `stop` (draining), `timers`, `expiry` (deadlines), `metered` (rates). All work on the same three disjoint things:
+//! the handler, the sessions (sockets, decoders and the user's states) and the core (queues and timers), which alone
+//! callbacks see.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::connection::{Facts, Phase, Role};
-use crate::core::meters::Way;
-use crate::core::{Core, Due, Stopping};
+use crate::connection::{Facts, Role};
+use crate::core::{Core, Stopping};
 use crate::handler::{Callback, Cause, Closed, Handler};
 use crate::io::ConnectionId;
 use crate::limits::Gate;
@@ -35,6 +35,7 @@ mod panics;
 mod serve;
 mod settle;
 mod stop;
+mod timers;
 mod usual;
 
 use accept::{Accepting, Listener};
@@ -344,15 +345,6 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         }
     }
 
-    /// Lets the network ring when the first timer is due. As long as no earlier one is set this is not needed again: the
-    /// steady state, with its deadlines far away, reads no clock and gives the wait no time.
-    #[inline(never)]
-    fn set_alarm(&mut self) {
-        self.core.alarm_is_late = false;
-        self.core.alarm = self.core.first_timer();
-        self.network.set_alarm(self.core.alarm);
-    }
-
     #[inline(always)]
     fn dispatch(&mut self, event: Event) {
         if event.token.0 >= self.usual_below {
@@ -415,69 +407,6 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                 |handler, io| handler.message(io, message),
             );
         }
-    }
-
-    #[inline(never)]
-    fn fire_timers(&mut self) {
-        self.rang = false;
-        // Timers set from here on are due after `now`, so this ends.
-        while let Some((timer, due)) = self.core.next_due() {
-            match due {
-                Due::User(index) => self.fire_users(timer, index),
-                Due::Linger(index) => {
-                    self.fire(index, |this, id| {
-                        this.done(id, Cause::LingerExpired, Ending::Reset);
-                    });
-                }
-                Due::Connect(index) => self.fire(index, Self::connect_timed_out),
-                Due::NextAttempt(index) => self.fire(index, Self::next_attempt),
-                Due::FasterIn(index) => self.fire(index, |this, id| this.speed_up(id, Way::In)),
-                Due::FasterOut(index) => self.fire(index, |this, id| this.speed_up(id, Way::Out)),
-                Due::TooSlow(index) => self.fire(index, |this, id| this.core.is_too_slow(id)),
-                Due::RetryAccept => self.retry_accepting(),
-                Due::Pace(index) => self.accept_again(index as usize),
-                Due::DrainLag => self.begin_drain(),
-                Due::Evict(index) => self.fire(index, Self::evict),
-                Due::Tick => self.tick(),
-                Due::MoreDeadlines => self.expire_deadlines(),
-                Due::Drain => self.core.kill(),
-            }
-        }
-        self.set_alarm();
-    }
-
-    /// A timer of a connection, which has ended unless the connection is still there.
-    fn fire(&mut self, index: u32, due: impl FnOnce(&mut Self, ConnectionId)) {
-        if let Some(id) = self.core.timers_owner(index) {
-            due(self, id);
-        }
-    }
-
-    /// A timer that the handler has set.
-    fn fire_users(&mut self, timer: TimerId, index: u32) {
-        let Some(id) = self.core.timers_owner(index) else {
-            return;
-        };
-        self.core.own_timer_ended(index);
-        let token = self.core.token_of(timer);
-        // Nothing but its end is told of one that is being reset, perhaps because a callback panicked.
-        let connection = self.core.connections.get(id.0);
-        if connection.is_none_or(|connection| connection.facts.phase() == Phase::Aborting) {
-            return;
-        }
-        let Some(Some(session)) = self.sessions.get_mut(index as usize) else {
-            return;
-        };
-        let Some(state) = session.state.as_mut() else {
-            return;
-        };
-        guarded(
-            &mut self.handler,
-            &mut self.core,
-            id,
-            Callback::Timer,
-            |handler, io| handler.timer(state, io, token),
-        );
     }
 
     /// Looks after every connection that callbacks have touched, their own turns apart.
