@@ -85,6 +85,29 @@ fn message(payload: Payload) -> String {
 }
 
 impl<H: Handler, N: Network> EventLoop<H, N> {
+    /// Tells the handler something about connection `id`, if it has a state of the handler's: one that was refused has none.
+    pub(super) fn tell(
+        &mut self,
+        id: ConnectionId,
+        callback: Callback,
+        call: impl FnOnce(&mut H, &mut H::State, &mut Io<'_, H>),
+    ) {
+        // Not by `session`, which would borrow all of the loop.
+        let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
+            return;
+        };
+        let Some(state) = session.state.as_mut() else {
+            return;
+        };
+        guarded(
+            &mut self.handler,
+            &mut self.core,
+            id,
+            callback,
+            |handler, io| call(handler, state, io),
+        );
+    }
+
     /// A turn was cut short by a panic: ends the connection it happened on, then goes on with the turn, so that no event
     /// of the others is lost.
     #[cold]

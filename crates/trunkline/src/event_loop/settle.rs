@@ -4,7 +4,6 @@ use std::io::{self, ErrorKind, IoSlice};
 
 use trunkline_selectors::Interest;
 
-use super::panics::guarded;
 use super::{Ending, EventLoop};
 use crate::connection::outbound::Spare;
 use crate::connection::watch::Tick;
@@ -124,19 +123,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         if connection.facts.phase() != Phase::Open {
             return;
         }
-        let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
-            return;
-        };
-        let Some(state) = session.state.as_mut() else {
-            return;
-        };
-        guarded(
-            &mut self.handler,
-            &mut self.core,
-            id,
-            Callback::Drained,
-            |handler, io| handler.drained(state, io),
-        );
+        self.tell(id, Callback::Drained, |handler, state, io| {
+            handler.drained(state, io);
+        });
     }
 
     /// Carries out half-close and close as far as they can go. `false` when the connection is gone.

@@ -120,18 +120,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         if !self.core.connections.get(id.0).is_some_and(is_open) {
             return;
         }
-        let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
-            return;
-        };
-        if let Some(state) = session.state.as_mut() {
-            guarded(
-                &mut self.handler,
-                &mut self.core,
-                id,
-                Callback::Draining,
-                |handler, io| handler.draining(state, io),
-            );
-        }
+        self.tell(id, Callback::Draining, |handler, state, io| {
+            handler.draining(state, io);
+        });
     }
 
     /// A connection that is busy after its last turn may be so for ever. Each is closed at a time of its own in the second

@@ -1,6 +1,5 @@
 //! Timers: the network rings when the first one is due, and what each was set for is done.
 
-use super::panics::guarded;
 use super::{Ending, EventLoop};
 use crate::connection::Phase;
 use crate::core::Due;
@@ -68,18 +67,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         if connection.is_none_or(|connection| connection.facts.phase() == Phase::Aborting) {
             return;
         }
-        let Some(Some(session)) = self.sessions.get_mut(index as usize) else {
-            return;
-        };
-        let Some(state) = session.state.as_mut() else {
-            return;
-        };
-        guarded(
-            &mut self.handler,
-            &mut self.core,
-            id,
-            Callback::Timer,
-            |handler, io| handler.timer(state, io, token),
-        );
+        self.tell(id, Callback::Timer, |handler, state, io| {
+            handler.timer(state, io, token);
+        });
     }
 }
