@@ -137,16 +137,13 @@ fn calls_in<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut calls = Vec::new();
     for line in lines {
         let interrupted = line.contains("= -1 EINTR") || line.contains("= ? ERESTART");
-        match line.split_once('(') {
-            _ if line.starts_with("<...") => {
-                if interrupted {
-                    calls.pop();
-                }
-            }
-            // Not a call: a signal, for example.
-            None => {}
-            Some(_) if line.starts_with("---") || interrupted => {}
-            Some((name, _)) => calls.push(name.to_owned()),
+        let is_rest = line.starts_with("<...");
+        if is_rest && interrupted {
+            calls.pop();
+        }
+        let counts = !is_rest && !interrupted && !line.starts_with("---");
+        if counts && let Some((name, _)) = line.split_once('(') {
+            calls.push(name.to_owned());
         }
     }
     calls
