@@ -132,6 +132,15 @@ impl Serving {
             .expect("a line on standard error")
     }
 
+    /// The next line on standard error, if one comes within this time.
+    pub(crate) fn next_line(&self, patience: Duration) -> Option<String> {
+        match self.lines.recv_timeout(patience) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => panic!("it has ended"),
+        }
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }

@@ -3,6 +3,10 @@
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::sys::pthread::{pthread_kill, pthread_self};
 
 use super::super::Signal;
 use super::ring::Setup;
@@ -169,6 +173,47 @@ fn queues_that_are_too_small_lose_nothing() {
             assert_eq!(peer.read_to_end(&mut Vec::new()).unwrap(), 0);
         }
     }
+}
+
+/// A cancellation that a signal interrupts is made all the same.
+#[test]
+fn w3_what_is_dropped_while_signals_come_is_let_go_at_once() {
+    signal_hook::flag::register(signal_hook::consts::SIGUSR1, Arc::default()).unwrap();
+    let this_thread = pthread_self();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                pthread_kill(this_thread, nix::sys::signal::Signal::SIGUSR1).unwrap();
+            }
+        });
+        let kept = (0..100).map(|_| {
+            let (mut io_uring, _signal) = over(Setup::Deferred, 8)?;
+            let pairs: Vec<_> = (0..50).map(|_| pair()).collect();
+            for (slot, (ours, _)) in pairs.iter().enumerate() {
+                io_uring
+                    .register(
+                        ours.as_raw_fd(),
+                        key(slot as u32),
+                        Interest::READ,
+                        Trigger::Level,
+                    )
+                    .unwrap();
+            }
+            now(&mut io_uring);
+            drop(io_uring);
+            let (ours, peers): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+            drop(ours);
+            let kept = peers.into_iter().filter(|mut peer| {
+                peer.set_nonblocking(true).unwrap();
+                peer.read(&mut [0]).is_err()
+            });
+            Some(kept.count())
+        });
+        let kept: Vec<_> = kept.flatten().filter(|count| *count > 0).collect();
+        is_over.store(true, Ordering::Relaxed);
+        assert_eq!(kept, []);
+    });
 }
 
 #[test]
