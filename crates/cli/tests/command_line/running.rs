@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::{PATIENCE, Serving, assert_fails, run, trunkline, working_mechanisms};
+use crate::support::{
+    KeptGoing, PATIENCE, Serving, assert_fails, run, trunkline, working_mechanisms,
+};
 
 /// A path that nothing is at, in a directory that goes away again.
 struct Folder(PathBuf);
@@ -279,6 +281,7 @@ fn on_a_terminal_a_line_tells_how_it_goes() {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
+        let _kept = KeptGoing::new(&child);
         let mut terminal = BufReader::new(child.stdout.take().unwrap());
         let mut line = Vec::new();
         terminal.read_until(b'\n', &mut line).unwrap();

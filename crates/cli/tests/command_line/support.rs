@@ -1,9 +1,9 @@
 //! Processes under test and what they print.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -58,9 +58,32 @@ pub(crate) fn run_on_a_terminal(arguments: &[&str]) -> (String, i32) {
     let line: Vec<_> = words.map(|word| word.to_str().unwrap()).collect();
     let mut script = Command::new("script");
     script.args(["-qec", &line.join(" "), "/dev/null"]);
-    let output = script.stdin(Stdio::null()).output().unwrap();
+    script.stdin(Stdio::null()).stdout(Stdio::piped());
+    let child = script.spawn().unwrap();
+    let _kept = KeptGoing::new(&child);
+    let output = child.wait_with_output().unwrap();
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
     (shown, output.status.code().unwrap())
+}
+
+/// `script` stops itself when the program in it is stopped, as a shell wants it, and then waits to be continued. Whoever stops
+/// and continues all processes of a machine does not know of that, so as long as this lives it is done here.
+pub(crate) struct KeptGoing {
+    _until: Sender<()>,
+}
+
+impl KeptGoing {
+    pub(crate) fn new(script: &Child) -> Self {
+        let (until, over) = channel();
+        let script = Pid::from_child(script);
+        thread::spawn(move || {
+            while over.recv_timeout(Duration::from_millis(20)) == Err(RecvTimeoutError::Timeout) {
+                // To one that goes on anyway it means nothing.
+                let _ = kill_process(script, Signal::CONT);
+            }
+        });
+        Self { _until: until }
+    }
 }
 
 /// One line what and why, one line what next, the exit code, and nothing else.
@@ -310,12 +333,23 @@ impl Client {
         self.reader.get_mut().write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Sends until nobody takes any more.
-    pub(crate) fn send_as_far_as_possible(&mut self, bytes: &[u8]) {
-        let patience = Some(Duration::from_secs(1));
-        self.stream().set_write_timeout(patience).unwrap();
-        let error = self.reader.get_mut().write_all(bytes).unwrap_err();
-        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "{error}");
+    /// Sends until nobody takes any more for a second.
+    pub(crate) fn send_as_far_as_possible(&mut self, mut bytes: &[u8]) {
+        let patience = Duration::from_secs(1);
+        self.stream().set_write_timeout(Some(patience)).unwrap();
+        let mut taken = Instant::now();
+        loop {
+            match self.reader.get_mut().write(bytes) {
+                Ok(count) => (bytes, taken) = (&bytes[count..], Instant::now()),
+                // Being stopped and continued interrupts it, which may happen more often than once a second.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
+            }
+            assert!(!bytes.is_empty(), "all of it was taken");
+            if taken.elapsed() >= patience {
+                return;
+            }
+        }
     }
 
     pub(crate) fn finish(&mut self) {
@@ -332,13 +366,13 @@ impl Client {
             let left = left.max(Duration::from_millis(1));
             self.stream().set_read_timeout(Some(left)).unwrap();
             match self.reader.fill_buf() {
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => break result.map(<[u8]>::len),
             }
         };
         self.stream().set_read_timeout(Some(PATIENCE)).unwrap();
         match result {
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => true,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => true,
             other => {
                 eprintln!("instead of nothing there was: {other:?}");
                 false
