@@ -288,7 +288,9 @@ impl<C> Core<C> {
             Phase::Closing | Phase::Lingering | Phase::Aborting => return,
         }
         let deadline = self.deadline(self.options.linger);
-        self.set_own_timer(id, deadline, Due::Linger(id.0.index()));
+        if !planted(Mutant::LingerForever) {
+            self.set_own_timer(id, deadline, Due::Linger(id.0.index()));
+        }
         self.touch(id);
     }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::mutant::{Mutant, planted};
 use crate::net::Address;
 use crate::network::Wake;
 
@@ -157,7 +158,9 @@ impl Gate {
 
     /// Whoever has entered leaves, with his place.
     pub(crate) fn leave(&self, peer: &Address) {
-        if let Some(peer) = self.counted(peer) {
+        if let Some(peer) = self.counted(peer)
+            && !planted(Mutant::PeerStillCounted)
+        {
             let mut peers = lock(&self.peers);
             if let Some(count) = peers.get_mut(&peer) {
                 *count -= 1;
@@ -167,6 +170,12 @@ impl Gate {
             }
         }
         self.give_place_back();
+    }
+
+    /// Is nobody in?
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.places_taken.load(Ordering::Acquire) == 0 && lock(&self.peers).is_empty()
     }
 
     /// Whom this peer is counted as.

@@ -72,6 +72,38 @@ pub(crate) enum Mutant {
     PanicClosesNobody,
     /// What the cork held when the handler panicked stays in it, for the next connection.
     CorkKeptAfterPanic,
+    /// Bytes that come do not put the idle deadline off.
+    IdleNotPutOff,
+    /// Each byte of a frame puts its deadline off.
+    FrameDeadlinePutOff,
+    /// Deadlines count a tick too few.
+    DeadlineEarly,
+    /// A socket is not asked once more before a deadline closes its connection.
+    DeadlineUnasked,
+    /// The deadlines of bytes that wait are not kept.
+    WaitingUnwatched,
+    /// A graceful close has no deadline.
+    LingerForever,
+    /// Why a connection is closed is forgotten.
+    CauseForgotten,
+    /// What is read is not counted against the rate.
+    RateUncounted,
+    /// A connection that was held back for its rate stays so.
+    HeldBackForEver,
+    /// Whoever is too slow is left alone.
+    SlownessOverlooked,
+    /// A connection that has ended still counts for its peer.
+    PeerStillCounted,
+    /// Clients are accepted however fast they come.
+    PaceIgnored,
+    /// The drain begins before its lag is over.
+    LagIgnored,
+    /// Connections are evicted in the first half of a drain.
+    EvictedEarly,
+    /// A connection is evicted though an answer is owed to it.
+    HeldEvicted,
+    /// Connecting has no deadline.
+    ConnectForever,
 }
 
 #[cfg(test)]

@@ -24,6 +24,9 @@ use crate::stats::Stats;
 mod acceptor;
 mod handle;
 
+#[cfg(test)]
+pub(crate) use acceptor::{Nobody, to_the_least_loaded};
+
 pub use handle::{LoopError, Remotes, Seat, Threads, ThreadsFailed};
 
 /// How connections come to the loops of a [`ThreadedServer`].

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::watch::Tick;
+use crate::mutant::{Mutant, planted};
 
 /// What may come or go at once when nothing did for a while, as a time.
 const BURST: Duration = Duration::from_millis(125);
@@ -97,7 +98,7 @@ impl Window {
 
     /// In how many ticks it has lasted `length`, if it runs. When it has and the peer was fast enough, another begins.
     pub(crate) fn left(&mut self, length: Tick, least_bytes: u64, now: Tick) -> Option<Tick> {
-        if !self.runs {
+        if !self.runs || planted(Mutant::SlownessOverlooked) {
             return None;
         }
         let left = length.saturating_sub(now.wrapping_sub(self.since));

@@ -5,6 +5,7 @@
 use trunkline_selectors::Interest;
 
 use crate::handler::Cause;
+use crate::mutant::{Mutant, planted};
 use crate::net::Address;
 use crate::network::Socket;
 use crate::options::Overflow;
@@ -138,7 +139,7 @@ impl Connection {
     /// Begins a graceful close, for `cause` if it is not simply in order.
     pub(crate) fn begin_close(&mut self, cause: Option<Cause>) {
         self.facts.move_to(Phase::Closing);
-        if let Some(cause) = cause {
+        if let Some(cause) = cause.filter(|_| !planted(Mutant::CauseForgotten)) {
             self.aside().cause = Some(cause);
         }
     }

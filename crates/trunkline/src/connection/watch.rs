@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::{Connection, Facts, Phase};
+use crate::mutant::{Mutant, planted};
 use crate::options::{Deadlines, Rates};
 use crate::timer::wheel::NONE;
 
@@ -70,6 +71,9 @@ fn ticks(deadline: Duration, tick: Duration) -> Tick {
         .as_nanos()
         .div_ceil(tick.as_nanos().max(1))
         .min(MAX) as Tick;
+    if planted(Mutant::DeadlineEarly) {
+        return whole;
+    }
     whole + 1
 }
 

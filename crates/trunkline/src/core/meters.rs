@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use super::{Core, Due};
-use crate::connection::Facts;
 use crate::connection::meter::{Meter, Rate};
 use crate::connection::watch::{Deadline, Rules, Tick};
+use crate::connection::{Facts, Phase};
 use crate::io::ConnectionId;
 use crate::options::Rates;
 
@@ -126,7 +126,9 @@ impl<C> Core<C> {
             return;
         };
         if let Some(meter) = self.meters.table.get_mut(id.0.index() as usize) {
-            meter.receiving.note(connection.frame_waits(), now);
+            // What a closing connection still sends is discarded, and may come as slowly as the linger deadline lets it.
+            let receives = connection.frame_waits() && connection.facts.phase() == Phase::Open;
+            meter.receiving.note(receives, now);
             meter.sending.note(connection.output_waits(), now);
         }
     }

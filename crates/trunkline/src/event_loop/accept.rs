@@ -2,7 +2,6 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use crate::io::ConnectionId;
 use crate::limits::{Gate, Pace};
 use crate::mutant::{Mutant, planted};
 use crate::net::{Address, Bound, Error, Operation};
-use crate::network::{Network, Socket, Token};
+use crate::network::{Apart, Network, Socket, Token};
 use crate::options::WhenFull;
 use crate::stats::Refusal;
 use crate::trace;
@@ -42,7 +41,7 @@ pub(crate) type Feed = Box<dyn FnMut(Handed) + Send>;
 
 /// A connection on its way from the loop that accepted it to the one that will serve it.
 pub(crate) struct Handed {
-    pub(crate) stream: OwnedFd,
+    pub(crate) stream: Apart,
     pub(crate) peer: Address,
 }
 
@@ -246,7 +245,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let Some(pace) = &mut listener.pace else {
             return false;
         };
-        if self.core.stopping >= Stopping::Draining {
+        if self.core.stopping >= Stopping::Draining || planted(Mutant::PaceIgnored) {
             return false;
         }
         let Some(again) = pace.not_before(self.core.clock.take()) else {
@@ -399,9 +398,11 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         self.look_for_a_place();
     }
 
-    /// After a wake-up: was it that a place is free? Another loop may have been faster: then it is waited for again.
+    /// After a wake-up: was it that a place is free? Another loop may have been faster: then it is waited for again. Where
+    /// descriptors have run out a free place is no help: to look for one would fail again, give it back and wake us for it.
     pub(super) fn look_for_a_place(&mut self) {
-        if self.accepting == Accepting::Yes || self.is_full_itself() {
+        let without_descriptors = self.retry_accept.is_some();
+        if self.accepting == Accepting::Yes || self.is_full_itself() || without_descriptors {
             return;
         }
         let (id, wake) = (self.remote.0.id(), self.network.waker());
@@ -465,7 +466,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         self.core.asked = true;
     }
 
-    pub(super) fn listener_count(&self) -> usize {
+    pub(crate) fn listener_count(&self) -> usize {
         self.listeners.len()
     }
 }

@@ -123,6 +123,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     }
 
     fn start_connect_timeout(&mut self, id: ConnectionId) {
+        if planted(Mutant::ConnectForever) {
+            return;
+        }
         let deadline = self.core.deadline(self.core.options.connect_timeout);
         self.core
             .set_own_timer(id, deadline, Due::Connect(id.0.index()));

@@ -9,6 +9,7 @@ use crate::connection::Facts;
 use crate::core::meters::Way;
 use crate::handler::Handler;
 use crate::io::ConnectionId;
+use crate::mutant::{Mutant, planted};
 use crate::network::Network;
 
 impl<H: Handler, N: Network> EventLoop<H, N> {
@@ -28,7 +29,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let outcome = self
             .network
             .read(connection.socket, &mut self.buffer[..room]);
-        if let Ok(count) = outcome {
+        if let Ok(count) = outcome
+            && !planted(Mutant::RateUncounted)
+        {
             self.core.meters.count(id, Way::In, now, count);
         }
         self.take_in(id, outcome, room, left)
@@ -67,6 +70,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             return;
         };
         match way {
+            _ if planted(Mutant::HeldBackForEver) => {}
             Way::In => {
                 connection.facts.clear(Facts::SLOWED_IN);
                 connection.frame_goes_on(now);

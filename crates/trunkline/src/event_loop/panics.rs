@@ -66,7 +66,8 @@ fn panicked<H: Handler>(
         message: message(payload),
     };
     trace::panicked(id, &panic);
-    if !planted(Mutant::PanicClosesNobody) {
+    // One that was never opened would be served for ever.
+    if !planted(Mutant::PanicClosesNobody) || callback == Callback::Open {
         core.abort(id, Cause::Panicked(panic.clone()));
     }
     if caught(|| handler.panicked(&mut Io { core, id }, &panic)).is_err() {

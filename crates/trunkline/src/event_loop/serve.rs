@@ -98,8 +98,13 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         };
         let emptied = took_all(connection, count, room);
         self.core.stats.bytes_in += count as u64;
-        connection.watch.active = self.core.deadlines.now();
+        if !planted(Mutant::IdleNotPutOff) {
+            connection.watch.active = self.core.deadlines.now();
+        }
         if !connection.inbound.is_empty() {
+            if planted(Mutant::FrameDeadlinePutOff) {
+                connection.watch.frame = self.core.deadlines.now();
+            }
             connection.inbound.extend(&self.buffer[..count]);
             connection.set_unexamined(true);
             return left.take(count);
@@ -108,7 +113,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let input = &self.buffer[..count];
         let (used, halt) = hand_over_here(handler, core, session, id, input, &mut left.frames);
         let frames_wait = halt == Halt::Stopped;
-        self.end_short_handshake(id, used > 0);
+        if let Some(connection) = self.core.connections.get_mut(id.0) {
+            end_short_handshake(connection, used > 0);
+        }
         self.keep_the_rest(id, used..count, halt);
         (frames_wait || !emptied) && left.take(count)
     }
@@ -190,18 +197,6 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         }
     }
 
-    /// The first whole frame ends the handshake, unless the handler wants more of them.
-    #[inline]
-    fn end_short_handshake(&mut self, id: ConnectionId, frame_came: bool) {
-        if let Some(connection) = self.core.connections.get_mut(id.0)
-            && connection.facts.any(Facts::HANDSHAKING)
-            && !connection.facts.any(Facts::LONG_HANDSHAKE)
-            && frame_came
-        {
-            connection.facts.clear(Facts::HANDSHAKING);
-        }
-    }
-
     /// Cuts frames from the bytes that wait.
     fn hand_over_waiting(&mut self, id: ConnectionId, frames_left: &mut usize) {
         let Some(connection) = self.core.connections.get_mut(id.0) else {
@@ -228,8 +223,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                 // What waits now is the beginning of another frame.
                 connection.watch.frame = self.core.deadlines.now();
             }
+            end_short_handshake(connection, consumed > 0);
         }
-        self.end_short_handshake(id, consumed > 0);
     }
 
     /// The peer sends no more: hands over the last frame if the rest is one, then tells the handler.
@@ -264,7 +259,8 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
                 }
             },
         );
-        if let Some(flow) = last.flatten() {
+        let last = last.flatten();
+        if let Some(flow) = last {
             inbound.clear();
             apply(&mut self.core, id, flow);
         }
@@ -272,6 +268,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             return;
         };
         connection.inbound = inbound;
+        end_short_handshake(connection, last.is_some());
         if connection.facts.takes_frames() {
             guarded(
                 &mut self.handler,
@@ -284,6 +281,17 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             // Paused or closed in answer to the last frame: after a pause this comes again, with nothing left to frame.
             connection.facts.clear(Facts::END_TOLD);
         }
+    }
+}
+
+/// The first whole frame ends the handshake, unless the handler wants more of them.
+#[inline]
+fn end_short_handshake(connection: &mut Connection, frame_came: bool) {
+    if connection.facts.any(Facts::HANDSHAKING)
+        && !connection.facts.any(Facts::LONG_HANDSHAKE)
+        && frame_came
+    {
+        connection.facts.clear(Facts::HANDSHAKING);
     }
 }
 

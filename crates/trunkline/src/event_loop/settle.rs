@@ -78,7 +78,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         if !at_rest {
             self.settle_the_rest(id);
         }
-        self.core.keep_deadlines(id);
+        if !planted(Mutant::WaitingUnwatched) {
+            self.core.keep_deadlines(id);
+        }
     }
 
     fn settle_the_rest(&mut self, id: ConnectionId) {

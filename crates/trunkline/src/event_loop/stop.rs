@@ -62,7 +62,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     fn begin_to_stop(&mut self) {
         self.remote.0.set_not_ready();
         let lag = self.core.options.drain_lag;
-        if lag.is_zero() || self.listeners.is_empty() {
+        if lag.is_zero() || planted(Mutant::LagIgnored) || self.listeners.is_empty() {
             self.begin_drain();
         } else {
             self.core.stopping = Stopping::Lagging;
@@ -138,7 +138,12 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         let span = u64::try_from(half.as_nanos()).unwrap_or(u64::MAX).max(1);
         // Not up to the deadline itself: what is queued has still to be flushed.
         let jitter = Duration::from_nanos(self.random.below(span) / 8 * 7);
-        let deadline = self.core.deadline(half + jitter);
+        let whole = if planted(Mutant::EvictedEarly) {
+            jitter
+        } else {
+            half + jitter
+        };
+        let deadline = self.core.deadline(whole);
         let due = Due::Evict(id.0.index());
         self.core.set_own_timer(id, deadline, due);
     }
@@ -147,7 +152,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
     /// is left until the deadline: to close it would throw the answer away.
     pub(super) fn evict(&mut self, id: ConnectionId) {
         if let Some(connection) = self.core.connections.get(id.0)
-            && connection.held == 0
+            && (connection.held == 0 || planted(Mutant::HeldEvicted))
         {
             self.core.close(id, Some(Cause::Evicted));
         }

@@ -13,6 +13,7 @@ use super::settle::wrote;
 use crate::connection::Facts;
 use crate::handler::Handler;
 use crate::io::ConnectionId;
+use crate::mutant::{Mutant, planted};
 use crate::net::Operation;
 use crate::network::{Network, Readiness};
 
@@ -41,7 +42,9 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             return self.serve_after_end(id);
         }
         connection.facts.clear(Facts::READABLE);
-        connection.watch.active = self.core.deadlines.now();
+        if !planted(Mutant::IdleNotPutOff) {
+            connection.watch.active = self.core.deadlines.now();
+        }
         self.core.stats.bytes_in += count as u64;
         let Some(Some(session)) = self.sessions.get_mut(id.0.index() as usize) else {
             return;

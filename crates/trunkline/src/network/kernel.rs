@@ -12,7 +12,8 @@ use trunkline_selectors::{Key, Mechanism, Selector, Waker};
 
 use super::system;
 use super::{
-    Address, Bound, Event, Interest, Network, Reading, Socket, Token, Trigger, UnixAddress, Wake,
+    Address, Apart, Bound, Event, Interest, Network, Reading, Socket, Token, Trigger, UnixAddress,
+    Wake,
 };
 use crate::net::unix::SocketFile;
 use crate::net::{self, Binding};
@@ -107,6 +108,23 @@ impl Kernel {
             .register_with(stream, interest, self.trigger, token)?)
     }
 
+    /// Takes one connection from the backlog.
+    fn accept_stream(&mut self, listener: Socket) -> io::Result<(OwnedFd, Address)> {
+        let listening = self.socket(listener)?;
+        let (stream, peer) = uninterrupted(|| system::accept(listening))?;
+        let is_unix = |&(key, _): &(Key, _)| key == self::key(listener);
+        if self.unix_listeners.iter().any(is_unix) {
+            let peer = peer.and_then(|peer| SocketAddrUnix::try_from(peer).ok());
+            let peer = peer.map_or_else(UnixAddress::unnamed, UnixAddress::from);
+            return Ok((stream, peer.into()));
+        }
+        // A peer that was gone before we accepted may have no address any more.
+        let peer = peer
+            .and_then(|peer| SocketAddr::try_from(peer).ok())
+            .ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted))?;
+        Ok((stream, peer.into()))
+    }
+
     /// Does what takes an address. With a mechanism that holds closed sockets until the next wait, the address may be that
     /// of one of them: then they are let go of, and it is done once more.
     fn once_more<T>(
@@ -191,32 +209,22 @@ impl Network for Kernel {
     }
 
     fn accept(&mut self, listener: Socket, token: Token) -> io::Result<(Socket, Address)> {
-        let (stream, peer) = self.accept_apart(listener)?;
-        Ok((self.adopt(stream, token)?, peer))
+        let (stream, peer) = self.accept_stream(listener)?;
+        let key = self.register_stream(stream, Interest::READ, token)?;
+        Ok((socket(key), peer))
     }
 
-    fn accept_apart(&mut self, listener: Socket) -> io::Result<(OwnedFd, Address)> {
-        let listening = self.socket(listener)?;
-        let (stream, peer) = uninterrupted(|| system::accept(listening))?;
-        let is_unix = |&(key, _): &(Key, _)| key == self::key(listener);
-        if self.unix_listeners.iter().any(is_unix) {
-            let peer = peer.and_then(|peer| SocketAddrUnix::try_from(peer).ok());
-            let peer = peer.map_or_else(UnixAddress::unnamed, UnixAddress::from);
-            return Ok((stream, peer.into()));
-        }
-        // A peer that was gone before we accepted may have no address any more.
-        let peer = peer
-            .and_then(|peer| SocketAddr::try_from(peer).ok())
-            .ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted))?;
-        Ok((stream, peer.into()))
+    fn accept_apart(&mut self, listener: Socket) -> io::Result<(Apart, Address)> {
+        let (stream, peer) = self.accept_stream(listener)?;
+        Ok((stream.into(), peer))
     }
 
-    fn adopt(&mut self, stream: OwnedFd, token: Token) -> io::Result<Socket> {
-        Ok(socket(self.register_stream(
-            stream,
-            Interest::READ,
-            token,
-        )?))
+    fn adopt(&mut self, stream: Apart, token: Token) -> io::Result<Socket> {
+        let stream = stream
+            .into_descriptor()
+            .ok_or(io::ErrorKind::InvalidInput)?;
+        let key = self.register_stream(stream, Interest::READ, token)?;
+        Ok(socket(key))
     }
 
     fn connect(&mut self, address: SocketAddr, token: Token) -> io::Result<Socket> {

@@ -49,6 +49,43 @@ impl Socket {
     pub(crate) const NONE: Socket = Socket(u64::MAX);
 }
 
+/// A connection on its way from the loop that accepted it to the one that will serve it. Whoever drops it closes it.
+#[derive(Debug)]
+pub struct Apart(Parted);
+
+#[derive(Debug)]
+enum Parted {
+    Descriptor(OwnedFd),
+    Simulated(simulated::Ticket),
+}
+
+impl From<OwnedFd> for Apart {
+    fn from(stream: OwnedFd) -> Self {
+        Self(Parted::Descriptor(stream))
+    }
+}
+
+impl Apart {
+    /// The descriptor of a connection of the kernel's.
+    pub fn into_descriptor(self) -> Option<OwnedFd> {
+        match self.0 {
+            Parted::Descriptor(stream) => Some(stream),
+            Parted::Simulated(_) => None,
+        }
+    }
+
+    fn of_simulation(ticket: simulated::Ticket) -> Self {
+        Self(Parted::Simulated(ticket))
+    }
+
+    fn into_ticket(self) -> Option<simulated::Ticket> {
+        match self.0 {
+            Parted::Descriptor(_) => None,
+            Parted::Simulated(ticket) => Some(ticket),
+        }
+    }
+}
+
 /// A socket is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event {
@@ -138,12 +175,12 @@ pub trait Network {
     /// Takes one connection from the backlog; it is registered with `token`, interested in input.
     fn accept(&mut self, listener: Socket, token: Token) -> io::Result<(Socket, Address)>;
     /// Takes one connection from the backlog and registers it nowhere: it is for another loop. As for `listen_unix`.
-    fn accept_apart(&mut self, _listener: Socket) -> io::Result<(OwnedFd, Address)> {
+    fn accept_apart(&mut self, _listener: Socket) -> io::Result<(Apart, Address)> {
         Err(io::ErrorKind::Unsupported.into())
     }
     /// Takes over a connection that another loop has accepted: from here on it is as if `accept` had brought it. As for
     /// `listen_unix`.
-    fn adopt(&mut self, _stream: OwnedFd, _token: Token) -> io::Result<Socket> {
+    fn adopt(&mut self, _stream: Apart, _token: Token) -> io::Result<Socket> {
         Err(io::ErrorKind::Unsupported.into())
     }
     /// Starts to connect; registered with `token`, interested in output, which reports the outcome.

@@ -19,9 +19,9 @@ use std::time::Duration;
 /// "Closed" is what [`Io::close`](crate::Io::close) does: what is queued is flushed, and the linger deadline begins.
 ///
 /// The five of this struct cost a message nothing to keep: time is told in ticks, and a message notes in which one it
-/// came. So they are never early and late by at most a tick and what the tick itself is late. A tick takes an eighth of the
-/// shortest of them, unless [`precision`](Deadlines::precision) says otherwise. While the process is stopped, or the
-/// machine asleep, one tick passes at most; and before a deadline closes a connection, its socket is asked once more: bytes
+/// came. So they are never early, and late by at most two ticks and what the ticks themselves are late. Two ticks take an
+/// eighth of the shortest of them, unless [`precision`](Deadlines::precision) says otherwise. While the process is stopped, or
+/// the machine asleep, one tick passes at most; and before a deadline closes a connection, its socket is asked once more: bytes
 /// that wait in the kernel count as having come.
 ///
 /// ```
@@ -82,7 +82,8 @@ impl Deadlines {
         }
     }
 
-    /// How long a tick takes; `window` is one more time to be noticed.
+    /// How long a tick takes; `window` is one more time to be noticed. A deadline that is no whole number of ticks is rounded
+    /// up to one, and begins to count with the next tick: it may be late by two, which together are the precision.
     pub(crate) fn tick(&self, window: Option<Duration>) -> Duration {
         const SHORTEST: Duration = Duration::from_millis(1);
         const WITHOUT_DEADLINES: Duration = Duration::from_secs(1);
@@ -95,7 +96,7 @@ impl Deadlines {
             window,
         ];
         let eighth = all.into_iter().flatten().min().map(|shortest| shortest / 8);
-        let tick = self.precision.or(eighth).unwrap_or(WITHOUT_DEADLINES);
-        tick.max(SHORTEST)
+        let precision = self.precision.or(eighth).unwrap_or(WITHOUT_DEADLINES);
+        precision.max(SHORTEST) / 2
     }
 }

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::case::{Case, End};
+use super::case::{Case, End, Plan, Settings};
 use super::invariants::Invariants;
 use super::run::Outcome;
-use crate::network::simulated::{EchoServer, Random, World, lines};
+use super::witness::Witness;
+use crate::network::simulated::{EchoClient, EchoServer, Random, Simulated, World, lines};
+use crate::network::{Network, Token};
 use crate::{
     Cause, Closed, ConnectionId, Error, EventLoop, Flow, Handler, Io, LineEnding, Lines, Sent,
 };
@@ -21,6 +23,7 @@ struct Client {
     texts: Vec<Vec<u8>>,
     finished: usize,
     failed: usize,
+    witness: Witness,
     wrong: Vec<String>,
 }
 
@@ -50,12 +53,14 @@ impl Handler for Client {
         if !self.told.insert(io.id()) {
             self.wrong.push("opened twice".into());
         }
+        self.witness.opened(io);
         let left = self.texts.clone();
         self.next(&left, io);
         Some(left)
     }
 
     fn frame(&mut self, left: &mut Self::State, io: &mut Io<'_, Self>, frame: &[u8]) -> Flow {
+        self.witness.frame(io.id(), frame.len() + 1);
         if left.pop().as_deref() != Some(frame) {
             self.wrong.push(format!("wrong echo: {frame:?}"));
         }
@@ -63,7 +68,8 @@ impl Handler for Client {
         Flow::Continue
     }
 
-    fn connect_failed(&mut self, _io: &mut Io<'_, Self>, id: ConnectionId, _error: Error) {
+    fn connect_failed(&mut self, _io: &mut Io<'_, Self>, id: ConnectionId, error: Error) {
+        self.witness.connect_failed(id, &error);
         self.failed += 1;
         if !self.told.insert(id) {
             self.wrong
@@ -71,7 +77,8 @@ impl Handler for Client {
         }
     }
 
-    fn closed(&mut self, left: Self::State, _io: &mut Io<'_, Self>, closed: Closed) {
+    fn closed(&mut self, left: Self::State, io: &mut Io<'_, Self>, closed: Closed) {
+        self.witness.closed(io.id(), &closed);
         match closed.cause {
             Cause::Finished if left.is_empty() => self.finished += 1,
             Cause::Failed(_) | Cause::Stopped => self.failed += 1,
@@ -100,23 +107,31 @@ pub(super) fn run(case: &Case) -> Outcome {
     });
     let text = text.unwrap_or_default();
     let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::to_vec);
+    let network = world.network();
+    let is_crowded = |plan: &Plan| plan.numbers.place == 4;
+    let crowd = case.plans.iter().any(is_crowded);
+    let crowd = crowd.then(|| fill(&world, address(4)));
+    let witness = Witness::new(case, &world);
     let handler = Client {
         told: BTreeSet::new(),
         texts: lines.collect(),
         finished: 0,
         failed: 0,
+        witness: witness.clone(),
         wrong: Vec::new(),
     };
-    let mut client = EventLoop::over(world.network(), handler, case.options());
+    let mut client = EventLoop::over(network, handler, case.options());
     let mut good = 0;
     for plan in &case.plans {
-        good += usize::from(plan.numbers.place % 2 == 0);
-        match plan.numbers.place {
+        good += usize::from(matches!(plan.numbers.place, 0 | 2));
+        let id = match plan.numbers.place {
             0 => client.connect(echo),
             1 => client.connect(nobody),
             2 => client.connect_any(&[nobody, nobody_else, echo]),
+            4 => client.connect(address(4)),
             _ => client.connect_any(&[nobody, nobody_else]),
         };
+        witness.connects(id);
     }
     let (mut wrong, mut invariants) = (Vec::new(), Invariants::new(case));
     for turn in 0..=TURNS_MAX {
@@ -124,10 +139,17 @@ pub(super) fn run(case: &Case) -> Outcome {
             wrong.push("the loop did not end by itself".into());
         }
         match case.end {
-            End::Kill(turns) if turns == turn => client.remote().kill(),
+            End::Kill(turns) if turns == turn => {
+                witness.kill_is_asked();
+                client.remote().kill();
+            }
             _ => {}
         }
-        match client.turn(Some(Duration::from_secs(1))) {
+        witness.turn_begins();
+        let outcome = client.turn(Some(Duration::from_secs(1)));
+        witness.turn_ends(&client);
+        wrong.extend(witness.take_wrong());
+        match outcome {
             Ok(true) => wrong.extend(invariants.check(&world, &client)),
             Ok(false) => break,
             Err(error) => {
@@ -136,6 +158,7 @@ pub(super) fn run(case: &Case) -> Outcome {
             }
         }
     }
+    drop(crowd);
     wrong.extend(verdict(client.handler(), &world, good, case));
     for line in world.log() {
         println!("{line}");
@@ -146,13 +169,26 @@ pub(super) fn run(case: &Case) -> Outcome {
     }
 }
 
+/// Somebody who listens at `address` and accepts nobody, and whose backlog is full.
+fn fill(world: &World, address: SocketAddr) -> Simulated {
+    let mut network = world.network();
+    network
+        .listen(address, 0, Token(0))
+        .expect("the address is free");
+    world.connect(address, Duration::ZERO, EchoClient::new("").lenient());
+    // Longer than any way is.
+    world.advance(Duration::from_secs(1));
+    network
+}
+
 /// What is wrong at the end when `good` of the connections lead to the echo server.
 fn verdict(handler: &Client, world: &World, good: usize, case: &Case) -> Vec<String> {
     let mut wrong = handler.wrong.clone();
     wrong.extend(world.violations());
     let (finished, failed) = (handler.finished, handler.failed);
     let bad = case.plans.len() - good;
-    let breaks = case.faults.can_break_connections() || case.end != End::AtRest;
+    let hasty = case.settings.connect_ms < Settings::default().connect_ms;
+    let breaks = case.faults.can_break_connections() || case.end != End::AtRest || hasty;
     let as_many_failed = if breaks { failed >= bad } else { failed == bad };
     if !as_many_failed || finished + failed != good + bad {
         wrong.push(format!(

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::case::{Case, Manner, NEVER, Plan};
 use super::run::{Outcome, Run, Watching};
+use super::witness::Witness;
 use crate::connection::Phase;
 use crate::network::simulated::{
     EchoClient, Ending, Faults, Garbage, Random, Reading, World, lines,
@@ -25,6 +26,9 @@ struct Echo {
     live: BTreeMap<ConnectionId, Live>,
     seen: BTreeSet<ConnectionId>,
     promised: Promised,
+    /// Gives connections deadlines of their own.
+    own: bool,
+    witness: Witness,
     wrong: Vec<String>,
 }
 
@@ -43,6 +47,23 @@ impl Echo {
                 .push(format!("{callback} for {id:?}, which is not open"));
         }
         self.live.entry(id).or_default()
+    }
+
+    /// Deadlines of its own for a connection that opens.
+    fn set_deadlines(&mut self, io: &mut Io<'_, Self>) {
+        if !self.own {
+            return;
+        }
+        if self.random.chance(0.3) {
+            let choices = [None, Some(50), Some(500), Some(20_000)];
+            let idle = self.random.pick(&choices).map(Duration::from_millis);
+            io.set_idle_timeout(idle);
+            self.witness.idle_set(io.id(), idle);
+        }
+        if self.random.chance(0.3) {
+            io.begin_handshake();
+            self.witness.handshake_prolonged(io.id());
+        }
     }
 
     fn set_timer(&mut self, io: &mut Io<'_, Self>) {
@@ -72,11 +93,18 @@ impl Handler for Echo {
             self.wrong.push(format!("{id:?} names a second connection"));
         }
         self.live.insert(id, Live::default());
+        self.witness.opened(io);
+        self.set_deadlines(io);
         self.set_timer(io);
         Some(id)
     }
 
     fn frame(&mut self, state: &mut ConnectionId, io: &mut Io<'_, Self>, frame: &[u8]) -> Flow {
+        self.witness.frame(*state, frame.len() + 1);
+        if self.own && self.random.chance(0.2) {
+            io.end_handshake();
+            self.witness.handshake_ended(*state);
+        }
         let live = self.live(*state, "frame");
         live.frames += 1;
         let late = live.closing;
@@ -124,8 +152,18 @@ impl Handler for Echo {
         }
     }
 
+    fn stopping(&mut self, _io: &mut Io<'_, Self>) {
+        self.witness.stopping();
+    }
+
+    fn draining(&mut self, state: &mut ConnectionId, _io: &mut Io<'_, Self>) {
+        self.live(*state, "draining");
+        self.witness.draining(*state);
+    }
+
     fn closed(&mut self, state: ConnectionId, io: &mut Io<'_, Self>, closed: Closed) {
         self.live(state, "closed");
+        self.witness.closed(state, &closed);
         if io.send(b"late") != Sent::Gone {
             self.wrong.push("a closed connection takes messages".into());
         }
@@ -166,6 +204,7 @@ impl Watching for Echo {
 pub(super) fn run(case: &Case) -> Outcome {
     let world = World::new(case.config());
     let promised = Promised::default();
+    let witness = Witness::new(case, &world);
     let handler = Echo {
         random: Random::new(case.seed ^ 0xec40),
         high: case.settings.high as usize,
@@ -173,9 +212,11 @@ pub(super) fn run(case: &Case) -> Outcome {
         live: BTreeMap::new(),
         seen: BTreeSet::new(),
         promised: Rc::clone(&promised),
+        own: case.settings.own > 0,
+        witness: witness.clone(),
         wrong: Vec::new(),
     };
-    let mut run = Run::new(case, world, handler);
+    let mut run = Run::new(case, world, &witness, handler);
     match run.server.listen(SocketAddr::from(([127, 0, 0, 1], 7))) {
         Ok(address) => {
             for plan in &case.plans {
@@ -219,7 +260,7 @@ fn arrived(run: &Run<Echo>) -> BTreeMap<ConnectionId, u64> {
     let mut promised = BTreeMap::new();
     for (key, connection) in run.server.core().connections.iter() {
         let id = ConnectionId(key);
-        let unread = run.world.unread(connection.socket).unwrap_or_default();
+        let unread = run.world.unread(0, connection.socket).unwrap_or_default();
         let bytes = [connection.inbound.bytes(), &unread].concat();
         let quits = bytes.windows(5).any(|bytes| bytes == b"QUIT\n");
         if connection.facts.phase() == Phase::Open && !quits {
@@ -231,25 +272,28 @@ fn arrived(run: &Run<Echo>) -> BTreeMap<ConnectionId, u64> {
     promised
 }
 
-fn seat(world: &World, address: SocketAddr, plan: &Plan, case: &Case) {
+pub(super) fn seat(world: &World, address: SocketAddr, plan: &Plan, case: &Case) {
     let numbers = &plan.numbers;
     let at = Duration::from_nanos(numbers.at_ns);
     let pause = Duration::from_nanos(numbers.pause_ns);
+    let host = plan.host().unwrap_or(address.ip());
     match plan.manner {
         Manner::Garbage => {
-            world.connect(address, at, Garbage::new(numbers.bytes as usize, pause));
+            let garbage = Garbage::new(numbers.bytes as usize, pause);
+            world.connect_from(host, address, at, garbage);
         }
         Manner::Endless => {
             // Beyond the limit if that is near; with tiny buffers a far one takes too long.
             let limit = Some(case.settings.frame_max).filter(|limit| *limit < 1000);
             let count = numbers.bytes + limit.unwrap_or(0);
-            world.connect(address, at, Garbage::new(count as usize, pause).of(b'x'));
+            let garbage = Garbage::new(count as usize, pause).of(b'x');
+            world.connect_from(host, address, at, garbage);
         }
         _ => {
             let client = client(plan);
-            let patient = case.settings.refuse_when_full == 0;
+            let patient = case.settings.refuse_when_full == 0 && !case.is_crowded(plan);
             let client = if patient { client } else { client.lenient() };
-            world.connect(address, at, client);
+            world.connect_from(host, address, at, client);
         }
     }
 }

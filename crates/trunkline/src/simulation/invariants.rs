@@ -65,7 +65,7 @@ impl Invariants {
         world: &World,
         server: &EventLoop<H, Simulated>,
     ) -> Option<String> {
-        let core = server.core();
+        let (core, network) = (server.core(), server.network().number());
         let turn = server.stats().turns;
         let (mut sockets, mut timers) = (0, 0);
         for (key, connection) in core.connections.iter() {
@@ -80,7 +80,7 @@ impl Invariants {
                 continue;
             }
             sockets += 1;
-            let Some(reads) = world.reads(connection.socket) else {
+            let Some(reads) = world.reads(network, connection.socket) else {
                 return Some(format!("{id:?} holds a socket that is closed"));
             };
             let index = key.index() as usize;
@@ -131,7 +131,7 @@ impl Invariants {
                 in_line,
             });
         }
-        let (streams, attempts) = (world.open_streams(), server.attempts());
+        let (streams, attempts) = (world.open_streams_of(network), server.attempts());
         if streams != sockets + attempts {
             return Some(format!(
                 "{sockets} connections and {attempts} attempts hold {streams} open sockets"

@@ -1,7 +1,7 @@
 //! Proof by simulation: the simulated network itself, its likeness to the kernel, and the engine's life in it.
 //!
-//! A seed gives a [`case`], a case gives a [`run`] of one of three lives: an [`echo`] server, a [`client`], a [`wild`]
-//! handler. After each turn the [`invariants`] hold. The [`runner`] goes through seeds, and has what fails made smaller
+//! A seed gives a [`case`], a case gives a [`run`] of one of four lives: an [`echo`] server, a [`client`], a [`wild`]
+//! handler, [`several`] loops with an acceptor. After each turn the [`invariants`] hold, and a [`witness`] has seen nothing wrong. The [`runner`] goes through seeds, and has what fails made smaller
 //! by [`shrink`]. The [`mutants`] prove that bugs are found.
 
 mod case;
@@ -15,5 +15,7 @@ mod network_tests;
 mod racing;
 mod run;
 mod runner;
+mod several;
 mod shrink;
 mod wild;
+mod witness;

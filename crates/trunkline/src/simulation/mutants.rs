@@ -5,7 +5,7 @@ use super::run::run;
 use crate::mutant::{Mutant, plant};
 
 /// Every mutant, and the number of seeds within which it must be found.
-const MUTANTS: [(Mutant, u64); 34] = [
+const MUTANTS: [(Mutant, u64); 50] = [
     (Mutant::ShortWriteIgnored, 1000),
     (Mutant::BudgetNotRequeued, 1000),
     (Mutant::AcceptLostAfterDescriptors, 1000),
@@ -40,6 +40,22 @@ const MUTANTS: [(Mutant, u64); 34] = [
     (Mutant::BegunMessageReplaced, 1000),
     (Mutant::PanicClosesNobody, 1000),
     (Mutant::CorkKeptAfterPanic, 1000),
+    (Mutant::IdleNotPutOff, 1000),
+    (Mutant::FrameDeadlinePutOff, 1000),
+    (Mutant::DeadlineEarly, 1000),
+    (Mutant::DeadlineUnasked, 1000),
+    (Mutant::WaitingUnwatched, 1000),
+    (Mutant::LingerForever, 1000),
+    (Mutant::CauseForgotten, 1000),
+    (Mutant::RateUncounted, 1000),
+    (Mutant::HeldBackForEver, 1000),
+    (Mutant::SlownessOverlooked, 1000),
+    (Mutant::PeerStillCounted, 1000),
+    (Mutant::PaceIgnored, 1000),
+    (Mutant::LagIgnored, 1000),
+    (Mutant::EvictedEarly, 1000),
+    (Mutant::HeldEvicted, 1000),
+    (Mutant::ConnectForever, 1000),
 ];
 
 /// Takes the mutant out again, whatever happens to the test.

@@ -5,9 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
-use super::case::{Case, DRAIN, End, Life};
+use super::case::{Case, End, Life};
 use super::invariants::Invariants;
-use super::{client, echo, wild};
+use super::witness::Witness;
+use super::{client, echo, several, wild};
 use crate::network::simulated::{Faults, Simulated, World};
 use crate::{EventLoop, Handler};
 
@@ -54,6 +55,7 @@ fn run_case(case: &Case) -> Outcome {
         Life::Echo => echo::run(case),
         Life::Client => client::run(case),
         Life::Wild => wild::run(case),
+        Life::Several => several::run(case),
     };
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
@@ -81,19 +83,26 @@ pub(super) struct Run<H: Watching> {
     pub(super) server: EventLoop<H, Simulated>,
     pub(super) wrong: Vec<String>,
     invariants: Invariants,
+    witness: Witness,
+    /// From the wish to stop to the end at the latest.
+    stop_max: Duration,
 }
 
 impl<H: Watching> Run<H> {
-    pub(super) fn new(case: &Case, world: World, handler: H) -> Self {
+    pub(super) fn new(case: &Case, world: World, witness: &Witness, handler: H) -> Self {
         if super::runner::is_replay() {
             world.keep_log();
         }
-        let server = EventLoop::over(world.network(), handler, case.options());
+        let options = case.options();
+        let stop_max = options.drain_lag + options.drain;
+        let server = EventLoop::over(world.network(), handler, options);
         Self {
             world,
             server,
             wrong: Vec::new(),
             invariants: Invariants::new(case),
+            witness: witness.clone(),
+            stop_max,
         }
     }
 
@@ -123,6 +132,7 @@ impl<H: Watching> Run<H> {
             }
             End::Kill(turns) => {
                 self.turns(turns);
+                self.witness.kill_is_asked();
                 self.server.remote().kill();
                 self.turns(3);
                 self.check_end();
@@ -133,6 +143,7 @@ impl<H: Watching> Run<H> {
 
     /// One turn, and what holds after each. `false` when the loop has ended or failed.
     fn turn(&mut self, wait_max: Duration) -> bool {
+        self.witness.turn_begins();
         let goes_on = match self.server.turn(Some(wait_max)) {
             Ok(goes_on) => goes_on,
             Err(error) => {
@@ -148,6 +159,8 @@ impl<H: Watching> Run<H> {
             self.wrong
                 .extend(self.invariants.check(&self.world, &self.server));
         }
+        self.witness.turn_ends(&self.server);
+        self.wrong.extend(self.witness.take_wrong());
         goes_on && !self.is_wrong()
     }
 
@@ -183,7 +196,9 @@ impl<H: Watching> Run<H> {
 
     /// Turns until nothing moves any more.
     fn rest(&mut self) {
-        let mut still = 0;
+        // Longer than a listener waits that may take one client a second.
+        const STILL: Duration = Duration::from_secs(2);
+        let (mut still, mut moved_at) = (0, self.world.elapsed());
         for _ in 0..TURNS_MAX {
             let before = self.moved();
             if !self.turn(Duration::from_secs(1)) {
@@ -191,7 +206,11 @@ impl<H: Watching> Run<H> {
             }
             let moves = self.moved() != before || !self.world.is_quiet();
             still = if moves { 0 } else { still + 1 };
-            if still > 20 {
+            if moves {
+                moved_at = self.world.elapsed();
+            }
+            // Where deadlines tick, turns are short.
+            if still > 20 && self.world.elapsed() > moved_at + STILL {
                 return;
             }
         }
@@ -220,12 +239,13 @@ impl<H: Watching> Run<H> {
             return;
         }
         let began = self.waking_time();
+        self.witness.stop_is_asked(&self.server);
         self.server.remote().stop();
         let mut turns = 0;
         while self.turn(Duration::from_secs(1)) {
             turns += 1;
             let took = self.waking_time().saturating_sub(began);
-            if turns > TURNS_MAX || took > 2 * DRAIN {
+            if turns > TURNS_MAX || took > self.stop_max + Duration::from_secs(10) {
                 self.wrong
                     .push(format!("still draining after {turns} turns, {took:?}"));
                 return;
@@ -233,7 +253,7 @@ impl<H: Watching> Run<H> {
         }
         let took = self.waking_time().saturating_sub(began);
         // A wait may oversleep, and the last one counts.
-        if took > DRAIN + Duration::from_secs(2) {
+        if took > self.stop_max + Duration::from_secs(2) {
             self.wrong.push(format!("the drain took {took:?}"));
         }
         self.check_end();

@@ -18,7 +18,7 @@ use crate::remote::Remote;
 use crate::server::kernel;
 
 /// Has no connections.
-struct Nobody;
+pub(crate) struct Nobody;
 
 impl Handler for Nobody {
     type Codec = Chunks;
@@ -105,7 +105,10 @@ fn listen(
 }
 
 /// Of loops that have as few, the next in turn.
-fn to_the_least_loaded<M: Send + 'static>(loops: Arc<[Remote<M>]>, gate: Arc<Gate>) -> Feed {
+pub(crate) fn to_the_least_loaded<M: Send + 'static>(
+    loops: Arc<[Remote<M>]>,
+    gate: Arc<Gate>,
+) -> Feed {
     let mut turn = 0;
     Box::new(move |mut handed: Handed| {
         let mut order: Vec<_> = (0..loops.len()).collect();

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,8 @@ use super::endpoint::{Endpoint, Reads};
 use super::peer::{Peer, PeerId};
 use super::socket::Simulated;
 use super::table::Kind;
+#[cfg(test)]
+use super::table::SimulatedSocket;
 use super::world::{Listener, State, nanoseconds};
 use super::{Config, Faults, Limits, Random, errors};
 #[cfg(test)]
@@ -98,7 +100,20 @@ impl World {
     ) -> PeerId {
         self.0
             .borrow_mut()
-            .seat_connecting(Box::new(peer), address, delay)
+            .seat_connecting(Box::new(peer), address, None, delay)
+    }
+
+    /// As `connect`, from another host than the one that `address` is on.
+    pub fn connect_from(
+        &self,
+        host: IpAddr,
+        address: SocketAddr,
+        delay: Duration,
+        peer: impl Peer + 'static,
+    ) -> PeerId {
+        self.0
+            .borrow_mut()
+            .seat_connecting(Box::new(peer), address, Some(host), delay)
     }
 
     /// `count` peers that connect to `address` at random times within `span`.
@@ -115,7 +130,7 @@ impl World {
                 let delay =
                     Duration::from_nanos(state.random.below(nanoseconds(span).saturating_add(1)));
                 let peer = Box::new(make(&mut state.random));
-                state.seat_connecting(peer, address, delay)
+                state.seat_connecting(peer, address, None, delay)
             })
             .collect()
     }
@@ -184,6 +199,29 @@ impl World {
             .count()
     }
 
+    /// Streams open now in the network with this number.
+    #[cfg(test)]
+    pub(crate) fn open_streams_of(&self, network: usize) -> usize {
+        let state = self.0.borrow();
+        let open = state.tables[network].open();
+        open.filter(|(_, descriptor)| matches!(descriptor.kind, Kind::Stream(_)))
+            .count()
+    }
+
+    /// Grows whenever anything is achieved.
+    #[cfg(test)]
+    pub(crate) fn progress(&self) -> u64 {
+        self.0.borrow().progress
+    }
+
+    /// How long it is until the next thing happens, if anything will.
+    #[cfg(test)]
+    pub(crate) fn time_to_next(&self) -> Option<Duration> {
+        let state = self.0.borrow();
+        let next = state.next_time()?;
+        Some(Duration::from_nanos(next.saturating_sub(state.clock())))
+    }
+
     /// Streams that were still open when their network was dropped: descriptors a program has leaked.
     pub fn left_open(&self) -> usize {
         self.0
@@ -220,24 +258,61 @@ impl World {
         Duration::from_nanos(self.0.borrow().leapt)
     }
 
-    /// What the owner of a socket of the first network has read from it.
+    /// How much of the time that has passed nobody was there to use: the clock leapt, or a wait overslept.
     #[cfg(test)]
-    pub(crate) fn reads(&self, socket: Socket) -> Option<Reads> {
-        self.look_at(socket, |endpoint| endpoint.reads)
+    pub(crate) fn lost_time(&self) -> u64 {
+        let state = self.0.borrow();
+        state.leapt + state.overslept
     }
 
-    /// What has arrived at a socket of the first network and is not read.
+    /// What has gone over a socket, open or closed, of the network with this number.
     #[cfg(test)]
-    pub(crate) fn unread(&self, socket: Socket) -> Option<Vec<u8>> {
-        self.look_at(socket, |endpoint| {
+    pub(crate) fn traffic<T>(
+        &self,
+        network: usize,
+        socket: Socket,
+        look: impl FnOnce(&super::Traffic) -> T,
+    ) -> T {
+        let state = self.0.borrow();
+        let bits = SimulatedSocket::from(socket).bits();
+        match state.traffic.get(&(network, bits)) {
+            Some(traffic) => look(traffic),
+            None => look(&super::Traffic::default()),
+        }
+    }
+
+    /// The peer with this address of its own was rightly cut off: it may have lost something.
+    #[cfg(test)]
+    pub(crate) fn excuse(&self, peer: SocketAddr) {
+        let mut state = self.0.borrow_mut();
+        for seat in state.seats.values_mut() {
+            seat.injured |= seat.local == Some(peer);
+        }
+    }
+
+    /// What the owner of a socket of the network with this number has read from it.
+    #[cfg(test)]
+    pub(crate) fn reads(&self, network: usize, socket: Socket) -> Option<Reads> {
+        self.look_at(network, socket, |endpoint| endpoint.reads)
+    }
+
+    /// What has arrived at a socket of the network with this number and is not read.
+    #[cfg(test)]
+    pub(crate) fn unread(&self, network: usize, socket: Socket) -> Option<Vec<u8>> {
+        self.look_at(network, socket, |endpoint| {
             endpoint.received.iter().copied().collect()
         })
     }
 
     #[cfg(test)]
-    fn look_at<T>(&self, socket: Socket, look: impl FnOnce(&Endpoint) -> T) -> Option<T> {
+    fn look_at<T>(
+        &self,
+        network: usize,
+        socket: Socket,
+        look: impl FnOnce(&Endpoint) -> T,
+    ) -> Option<T> {
         let mut state = self.0.borrow_mut();
-        let descriptor = state.tables.first_mut()?.get(socket.into())?;
+        let descriptor = state.tables.get_mut(network)?.get(socket.into())?;
         let Kind::Stream(id) = descriptor.kind else {
             return None;
         };

@@ -105,11 +105,14 @@ mod endpoint;
 mod errors;
 mod faults;
 mod garbage;
+mod handover;
 mod peer;
 mod random;
 mod socket;
 mod table;
 mod trace;
+#[cfg(test)]
+mod traffic;
 mod transit;
 mod world;
 
@@ -117,7 +120,10 @@ pub use clients::{EchoClient, EchoServer, Ending, Reading, lines};
 pub use control::World;
 pub use faults::{Config, Faults, Limits};
 pub use garbage::Garbage;
+pub(super) use handover::Ticket;
 pub use peer::{Peer, PeerId, PeerIo};
 pub use random::Random;
 pub use socket::Simulated;
 pub use table::SimulatedSocket;
+#[cfg(test)]
+pub(crate) use traffic::Traffic;

@@ -1,7 +1,7 @@
 //! Scripted peers: the other side of the wire, run by the world itself.
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::Random;
@@ -57,6 +57,10 @@ pub(super) struct Seat {
     /// Away while its own callback runs.
     pub(super) peer: Option<Box<dyn Peer>>,
     pub(super) address: SocketAddr,
+    /// Where it connects from, if not from the address's own host.
+    pub(super) host: Option<IpAddr>,
+    /// Its own address, once it has one.
+    pub(super) local: Option<SocketAddr>,
     pub(super) endpoint: Option<EndpointId>,
     pub(super) connected: bool,
     /// A call is already scheduled.
@@ -71,6 +75,7 @@ impl State {
         &mut self,
         peer: Box<dyn Peer>,
         address: SocketAddr,
+        host: Option<IpAddr>,
         delay: Duration,
     ) -> PeerId {
         let id = self.next_id();
@@ -78,6 +83,8 @@ impl State {
         let seat = Seat {
             peer,
             address,
+            host,
+            local: None,
             endpoint: None,
             connected: false,
             notified: false,
@@ -95,11 +102,13 @@ impl State {
             return;
         };
         held.owner = Owner::Peer(id);
-        let address = held.remote;
+        let (address, local) = (held.remote, Some(held.local));
         let endpoint = Some(endpoint);
         let seat = Seat {
             peer: Some(peer),
             address,
+            host: None,
+            local,
             endpoint,
             connected: false,
             notified: true,
@@ -114,12 +123,14 @@ impl State {
             return;
         };
         let address = seat.address;
+        let host = seat.host.unwrap_or(address.ip());
         match call {
             Call::Start => {
-                let local = self.ephemeral_address(address);
+                let local = self.ephemeral_address(host);
                 let endpoint = self.add_endpoint(Owner::Peer(id), local, address);
                 if let Some(seat) = self.seats.get_mut(&id) {
                     seat.endpoint = Some(endpoint);
+                    seat.local = Some(local);
                 }
                 self.request(endpoint);
             }

@@ -14,8 +14,12 @@ use super::endpoint::{EndpointId, Owner, Phase};
 use super::errors;
 use super::table::{Kind, SimulatedSocket, Table};
 use super::trace::outcome;
+#[cfg(test)]
+use super::traffic::Way;
 use super::world::{Action, Listener, State, nanoseconds};
-use crate::network::{Address, Event, Interest, Network, Readiness, Socket, Token, Trigger, Wake};
+use crate::network::{
+    Address, Apart, Event, Interest, Network, Readiness, Socket, Token, Trigger, Wake,
+};
 
 /// A network in memory. Made by [`World::network`](super::World::network); it ends when it is dropped, and
 /// what it still holds open then is closed, as the kernel does for a process.
@@ -47,6 +51,18 @@ impl Simulated {
         }
     }
 
+    /// The number of this network in its world.
+    #[cfg(test)]
+    pub(crate) fn number(&self) -> usize {
+        self.table
+    }
+
+    /// Will the next wait end at once, because a wake came?
+    #[cfg(test)]
+    pub(crate) fn is_woken(&self) -> bool {
+        self.woken.load(Ordering::SeqCst)
+    }
+
     /// Runs one call: lets it happen, then whatever is due because of it, and notes both.
     fn call<T>(
         &mut self,
@@ -56,6 +72,7 @@ impl Simulated {
         body: impl FnOnce(&mut State, usize) -> io::Result<T>,
     ) -> io::Result<T> {
         let mut state = self.state.borrow_mut();
+        state.close_abandoned();
         let result = body(&mut state, self.table);
         let clock = state.clock();
         state
@@ -138,6 +155,33 @@ impl Network for Simulated {
         accepted.map(|(socket, peer)| (socket.into(), peer.into()))
     }
 
+    fn accept_apart(&mut self, listener: Socket) -> io::Result<(Apart, Address)> {
+        let listener = SimulatedSocket::from(listener);
+        let accepted = self.call(
+            "accept_apart",
+            listener.bits(),
+            |_| 0,
+            |state, table| {
+                let id = state.accept_endpoint(table, listener)?;
+                let peer = state.endpoint(id).remote;
+                Ok((state.ticket(id), peer))
+            },
+        );
+        accepted.map(|(ticket, peer)| (Apart::of_simulation(ticket), peer.into()))
+    }
+
+    fn adopt(&mut self, stream: Apart, token: Token) -> io::Result<Socket> {
+        let ticket = stream.into_ticket().ok_or(io::ErrorKind::InvalidInput)?;
+        let value = |socket: &SimulatedSocket| socket.bits().cast_signed();
+        let adopted = self.call("adopt", 0, value, |state, table| {
+            let id = ticket.redeem();
+            // The descriptor is there already: accepting has made it.
+            state.endpoint(id).changed = true;
+            Ok(state.tables[table].open_lowest(Kind::Stream(id), token, Interest::READ))
+        });
+        adopted.map(Into::into)
+    }
+
     fn connect(&mut self, address: SocketAddr, token: Token) -> io::Result<Socket> {
         let value = |socket: &SimulatedSocket| socket.bits().cast_signed();
         let connected = self.call(
@@ -148,7 +192,7 @@ impl Network for Simulated {
                 if state.random.chance(state.config.faults.connect_failed) {
                     return Err(errors::ADDRESS_NOT_AVAILABLE.into());
                 }
-                let local = state.ephemeral_address(address);
+                let local = state.ephemeral_address(address.ip());
                 let id = state.add_endpoint(Owner::Network, local, address);
                 let opened = state.open(table, Kind::Stream(id), token, Interest::WRITE);
                 match opened {
@@ -196,11 +240,10 @@ impl Network for Simulated {
             |state, table| {
                 let id = state.stream(table, socket, "read");
                 state.endpoint(id).reads.calls += 1;
-                let most = state.read_faults(id, buffer.len())?;
-                let length = state.endpoint(id).read(&mut buffer[..most])?;
-                state.endpoint(id).reads.bytes += length as u64;
-                state.window_opened(id);
-                Ok(length)
+                let outcome = state.read(id, buffer);
+                #[cfg(test)]
+                state.note_traffic(table, socket, id, Way::In, &outcome);
+                outcome
             },
         )
     }
@@ -213,13 +256,10 @@ impl Network for Simulated {
             |length: &usize| length.cast_signed() as i64,
             |state, table| {
                 let id = state.stream(table, socket, "write");
-                let offered = buffers.iter().map(|buffer| buffer.len()).sum();
-                let most = state.write_faults(id, offered)?;
-                let delay = state.latency();
-                let arrives = state.clock() + delay;
-                let length = state.endpoint(id).write(buffers, most, arrives)?;
-                state.schedule(delay, Action::Arrive(id));
-                Ok(length)
+                let outcome = state.write(id, buffers);
+                #[cfg(test)]
+                state.note_traffic(table, socket, id, Way::Out, &outcome);
+                outcome
             },
         )
     }
@@ -234,7 +274,10 @@ impl Network for Simulated {
                 let id = state.stream(table, socket, "shutdown_write");
                 let delay = state.latency();
                 let arrives = state.clock() + delay;
-                state.endpoint(id).shutdown_write(arrives)?;
+                let outcome = state.endpoint(id).shutdown_write(arrives);
+                #[cfg(test)]
+                state.note_shutdown(table, socket, &outcome);
+                outcome?;
                 state.schedule(delay, Action::Arrive(id));
                 Ok(())
             },
@@ -326,6 +369,7 @@ impl Network for Simulated {
 
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         let mut state = self.state.borrow_mut();
+        state.close_abandoned();
         state.settle();
         self.batch.clear();
         let timeout = timeout.map(|timeout| state.clock().saturating_add(nanoseconds(timeout)));
@@ -389,6 +433,18 @@ impl State {
         listener: SimulatedSocket,
         token: Token,
     ) -> io::Result<(SimulatedSocket, SocketAddr)> {
+        let id = self.accept_endpoint(table, listener)?;
+        let remote = self.endpoint(id).remote;
+        let socket = self.open(table, Kind::Stream(id), token, Interest::READ)?;
+        Ok((socket, remote))
+    }
+
+    /// Takes the connection at the head of the backlog.
+    fn accept_endpoint(
+        &mut self,
+        table: usize,
+        listener: SimulatedSocket,
+    ) -> io::Result<EndpointId> {
         let Kind::Listener(address) = self.descriptor(table, listener, "accept").kind else {
             panic!("simulated network: accept of stream {listener:?}");
         };
@@ -412,9 +468,25 @@ impl State {
         let endpoint = self.endpoint(id);
         endpoint.owner = Owner::Network;
         endpoint.changed = true;
-        let remote = endpoint.remote;
-        let socket = self.open(table, Kind::Stream(id), token, Interest::READ)?;
-        Ok((socket, remote))
+        Ok(id)
+    }
+
+    fn read(&mut self, id: EndpointId, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = self.read_faults(id, buffer.len())?;
+        let length = self.endpoint(id).read(&mut buffer[..most])?;
+        self.endpoint(id).reads.bytes += length as u64;
+        self.window_opened(id);
+        Ok(length)
+    }
+
+    fn write(&mut self, id: EndpointId, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        let offered = buffers.iter().map(|buffer| buffer.len()).sum();
+        let most = self.write_faults(id, offered)?;
+        let delay = self.latency();
+        let arrives = self.clock() + delay;
+        let length = self.endpoint(id).write(buffers, most, arrives)?;
+        self.schedule(delay, Action::Arrive(id));
+        Ok(length)
     }
 
     fn accept_faults(&mut self) -> io::Result<()> {
@@ -544,11 +616,14 @@ impl State {
     }
 
     fn sleep_until(&mut self, deadline: u64) {
-        let late = if self.random.chance(self.config.faults.oversleep) {
+        // Who does not sleep does not oversleep.
+        let sleeps = deadline > self.clock();
+        let late = if sleeps && self.random.chance(self.config.faults.oversleep) {
             self.random.below(50_000_000)
         } else {
             0
         };
+        self.overslept += late;
         self.move_clock(deadline.saturating_add(late));
     }
 }

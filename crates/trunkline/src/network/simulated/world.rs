@@ -2,10 +2,11 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::endpoint::{Endpoint, EndpointId, Owner};
+use super::handover::Abandoned;
 use super::peer::{Call, MakePeer, Seat};
 use super::table::Table;
 use super::trace::Trace;
@@ -66,6 +67,12 @@ pub(super) struct State {
     pub(super) progress: u64,
     /// By how many nanoseconds the clock has leapt in all.
     pub(super) leapt: u64,
+    /// By how many nanoseconds waits have ended late in all.
+    pub(super) overslept: u64,
+    pub(super) abandoned: Abandoned,
+    /// By network and socket.
+    #[cfg(test)]
+    pub(super) traffic: BTreeMap<(usize, u64), super::Traffic>,
 }
 
 impl State {
@@ -89,6 +96,10 @@ impl State {
             trace: Trace::new(),
             progress: 0,
             leapt: 0,
+            overslept: 0,
+            abandoned: Abandoned::default(),
+            #[cfg(test)]
+            traffic: BTreeMap::new(),
         }
     }
 
@@ -108,14 +119,14 @@ impl State {
         self.next_id
     }
 
-    /// An address on `like`'s host for a connecting socket.
-    pub(super) fn ephemeral_address(&mut self, like: SocketAddr) -> SocketAddr {
+    /// An address on `host` for a connecting socket.
+    pub(super) fn ephemeral_address(&mut self, host: IpAddr) -> SocketAddr {
         self.next_port = if self.next_port == u16::MAX {
             40_000
         } else {
             self.next_port + 1
         };
-        SocketAddr::new(like.ip(), self.next_port)
+        SocketAddr::new(host, self.next_port)
     }
 
     /// A port that nobody listens at, for `listen` on port 0.

@@ -8,6 +8,7 @@ use crate::network::simulated::{Config, Faults, Limits, Random};
 use crate::{Options, Overflow, WhenFull, WhenPanicking};
 
 mod text;
+mod timing;
 
 /// Who lives in the simulated world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub(super) enum Life {
     Client,
     /// A server whose handler does whatever a handler may do, at random, beside a model.
     Wild,
+    /// Several loops that echo, and an acceptor that feeds them.
+    Several,
 }
 
 /// How a run ends.
@@ -116,6 +119,31 @@ numbers! {
         panics = 0,
         /// Connections that the handler itself may make.
         connects = 0,
+        // Deadlines; 0 is none.
+        handshake_ms = 0,
+        frame_ms = 60_000,
+        idle_ms = 0,
+        stall_ms = 60_000,
+        life_ms = 0,
+        precision_ms = 0,
+        linger_ms = 1_000_000_000,
+        connect_ms = 1_000_000_000,
+        /// The handler gives connections idle deadlines of their own, prolongs handshakes, and holds connections.
+        own = 0,
+        // Rates, in bytes per second; 0 is none.
+        rate_in = 0,
+        rate_out = 0,
+        rate_least = 0,
+        window_ms = 10_000,
+        /// Accepted connections of one peer; 0 stands for any number.
+        per_peer = 0,
+        /// Connections accepted per second; 0 stands for any number.
+        accept_rate = 0,
+        accept_burst = 1,
+        /// How many loops there are, where there are several.
+        loops = 1,
+        lag_ms = 0,
+        drain_ms = 10_000,
     }
 }
 
@@ -138,8 +166,11 @@ numbers! {
         read_pause_ns = 0,
         /// After so many bytes its manner shows.
         part = 0,
-        /// Where a client connects: 0 echo, 1 nobody, 2 several of which one echoes, 3 several that do not answer.
+        /// Where a client connects: 0 echo, 1 nobody, 2 several of which one echoes, 3 several that do not answer,
+        /// 4 a server that accepts nobody.
         place = 0,
+        /// The host it connects from; 0 is the server's own.
+        host = 0,
     }
 }
 
@@ -190,7 +221,7 @@ impl Case {
         // Tiny buffers make every byte dear.
         let scarce = room.send_buffer.min(room.receive_buffer) < 64;
         let settings = match life {
-            Life::Echo => settings(&mut random),
+            Life::Echo | Life::Several => settings(&mut random),
             Life::Client => {
                 room.descriptors = 100;
                 client_settings(&mut random)
@@ -199,7 +230,7 @@ impl Case {
         };
         let plans = match life {
             Life::Client => client_plans(&mut random, if scarce { 30 } else { 1000 }),
-            Life::Echo | Life::Wild => {
+            Life::Echo | Life::Several | Life::Wild => {
                 let peers = 1 + random.index(if life == Life::Echo { 40 } else { 20 });
                 let span = random.below(200_000_000).max(1);
                 let roomy = settings.connections_max == u64::MAX;
@@ -222,7 +253,7 @@ impl Case {
             2 => End::Kill(random.below(turns_max)),
             _ => End::AtRest,
         };
-        Self {
+        let mut case = Self {
             life,
             seed,
             trigger,
@@ -231,7 +262,9 @@ impl Case {
             faults,
             settings,
             plans,
-        }
+        };
+        case.draw_times_and_limits();
+        case
     }
 
     /// What the world is made from.
@@ -271,9 +304,13 @@ impl Case {
                 2 => Overflow::DropOldest,
                 _ => Overflow::CloseAfter(Duration::from_millis(settings.patience_ms)),
             },
-            linger: LONG,
-            drain: DRAIN,
-            connect_timeout: LONG,
+            linger: Duration::from_millis(settings.linger_ms),
+            drain: Duration::from_millis(settings.drain_ms),
+            drain_lag: Duration::from_millis(settings.lag_ms),
+            connect_timeout: Duration::from_millis(settings.connect_ms),
+            deadlines: self.deadlines(),
+            rates: self.rates(),
+            limits: self.accepting(),
             accept_budget: settings.accept_budget as usize,
             read_budget_bytes: settings.read_budget as usize,
             frame_budget: settings.frame_budget as usize,
@@ -288,10 +325,6 @@ impl Case {
         }
     }
 }
-
-/// A deadline that is not what is tested.
-pub(super) const LONG: Duration = Duration::from_secs(1_000_000);
-pub(super) const DRAIN: Duration = Duration::from_secs(10);
 
 fn settings(random: &mut Random) -> Settings {
     let high = *random.pick(&[1, 10, 1000, 64 * 1024]);
@@ -373,6 +406,7 @@ fn plan(random: &mut Random, bytes_max: u64, span: u64, may_hang: bool) -> Plan 
         read_pause_ns: random.below(3_000_000),
         part: random.below(bytes + 1),
         place: 0,
+        host: 0,
     };
     let manner = match random.below(16) {
         // Four in sixteen, and those that may not hang, close at the end.

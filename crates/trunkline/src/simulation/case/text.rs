@@ -8,10 +8,11 @@ use super::{Case, End, Life, Manner, Numbers, Plan, Room, Settings};
 use crate::network::Trigger;
 use crate::network::simulated::Faults;
 
-const LIVES: [(&str, Life); 3] = [
+const LIVES: [(&str, Life); 4] = [
     ("echo", Life::Echo),
     ("client", Life::Client),
     ("wild", Life::Wild),
+    ("several", Life::Several),
 ];
 
 const MANNERS: [(&str, Manner); 9] = [

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{CLOSE, NOTHING, Note, RESUME, Timer, Wild};
+use super::{CLOSE, NOTHING, Note, RELEASE, RESUME, Timer, Wild};
 use crate::core::Stopping;
 use crate::{ConnectionId, Flow, Io, Sent};
 
@@ -31,6 +31,7 @@ impl Wild {
             return;
         }
         self.panics += 1;
+        self.witness.panicked(id);
         if let Some(live) = self.live.get_mut(&id) {
             live.closing = true;
             live.finished = true;
@@ -56,8 +57,13 @@ impl Wild {
                 26 => self.set_timer(io, CLOSE),
                 27..=29 => self.connect(io),
                 30..=33 => self.post(),
-                34 if self.random.chance(0.02) => io.stop_listening(),
+                34 if self.random.chance(0.02) => {
+                    io.stop_listening();
+                    self.witness.listeners_are_closed();
+                }
                 35 | 37 => self.poke_the_gone(io),
+                38 if self.own => self.set_deadlines(io),
+                39 if self.own => self.hold(io, id),
                 _ => {}
             }
         }
@@ -81,6 +87,7 @@ impl Wild {
             1 => {
                 live.closing = true;
                 live.finished = true;
+                self.witness.aborted(id);
                 Flow::Abort
             }
             _ => {
@@ -157,6 +164,7 @@ impl Wild {
     pub(super) fn resume(&mut self, io: &mut Io<'_, Self>, id: ConnectionId) {
         if let Some(live) = self.live.get_mut(&id) {
             live.paused = false;
+            self.witness.resumed(id);
             io.resume_connection(id);
         }
     }
@@ -180,7 +188,39 @@ impl Wild {
         if let Some(live) = self.live.get_mut(&id) {
             live.closing = true;
             live.finished = true;
+            self.witness.aborted(id);
             io.abort_connection(id);
+        }
+    }
+
+    /// Another idle deadline, and perhaps the end of the handshake.
+    fn set_deadlines(&mut self, io: &mut Io<'_, Self>) {
+        if !self.live.contains_key(&io.id()) {
+            return;
+        }
+        let choices = [None, Some(50), Some(500), Some(20_000)];
+        let idle = self.random.pick(&choices).map(Duration::from_millis);
+        io.set_idle_timeout(idle);
+        self.witness.idle_set(io.id(), idle);
+        if self.random.chance(0.5) {
+            io.end_handshake();
+            self.witness.handshake_ended(io.id());
+        }
+    }
+
+    /// Says that an answer is owed, until a timer comes.
+    pub(super) fn hold(&mut self, io: &mut Io<'_, Self>, id: ConnectionId) {
+        if id == io.id() && self.live.contains_key(&id) {
+            io.hold();
+            self.witness.held(id);
+            self.set_timer(io, RELEASE);
+        }
+    }
+
+    pub(super) fn release(&mut self, io: &mut Io<'_, Self>, id: ConnectionId) {
+        if self.witness.is_held(id) {
+            io.release_connection(id);
+            self.witness.released(id);
         }
     }
 
@@ -200,6 +240,7 @@ impl Wild {
             }
             return;
         }
+        self.witness.connects(id);
         if self.seen.contains(&id)
             || self
                 .connecting

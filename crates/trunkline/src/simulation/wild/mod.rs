@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::case::{Case, Manner, Plan};
 use super::run::{Outcome, Run, Watching};
+use super::witness::Witness;
 use crate::network::simulated::{EchoServer, Garbage, Random, World};
 use crate::{
     Cause, Closed, ConnectionId, Error, Flow, Handler, Io, LineEnding, Lines, Overflow, Panic,
@@ -26,6 +27,7 @@ use peer::Talker;
 const NOTHING: u64 = 1;
 const RESUME: u64 = 2;
 const CLOSE: u64 = 3;
+const RELEASE: u64 = 0;
 
 /// What is posted to the loop.
 #[derive(Debug)]
@@ -108,11 +110,14 @@ struct Wild {
     arrived: u64,
     calm: bool,
     stopping: bool,
+    /// Gives connections deadlines of their own, and holds them.
+    own: bool,
+    witness: Witness,
     wrong: Vec<String>,
 }
 
 impl Wild {
-    fn new(case: &Case, ledger: Ledger) -> Self {
+    fn new(case: &Case, ledger: Ledger, witness: &Witness) -> Self {
         let settings = &case.settings;
         Self {
             random: Random::new(case.seed ^ 0x311d),
@@ -141,6 +146,8 @@ impl Wild {
             arrived: 0,
             calm: false,
             stopping: false,
+            own: settings.own > 0,
+            witness: witness.clone(),
             wrong: Vec::new(),
         }
     }
@@ -249,12 +256,18 @@ impl Handler for Wild {
             timers: Vec::new(),
         };
         self.live.insert(id, live);
+        self.witness.opened(io);
+        if self.own && self.random.chance(0.3) {
+            io.begin_handshake();
+            self.witness.handshake_prolonged(id);
+        }
         self.act_without_panic(io);
         Some(id)
     }
 
     fn frame(&mut self, state: &mut ConnectionId, io: &mut Io<'_, Self>, frame: &[u8]) -> Flow {
         let id = *state;
+        self.witness.frame(id, frame.len() + 1);
         if self.check(id, io, "frame") {
             self.check_frame(id, frame);
         }
@@ -328,6 +341,7 @@ impl Handler for Wild {
             None => self.wrong(format!("a timer of {id:?} comes twice, or was cancelled")),
         }
         match token & 3 {
+            RELEASE => self.release(io, id),
             RESUME => self.resume(io, id),
             CLOSE => self.close(io, id),
             _ => self.act(io),
@@ -352,7 +366,8 @@ impl Handler for Wild {
         }
     }
 
-    fn connect_failed(&mut self, io: &mut Io<'_, Self>, id: ConnectionId, _error: Error) {
+    fn connect_failed(&mut self, io: &mut Io<'_, Self>, id: ConnectionId, error: Error) {
+        self.witness.connect_failed(id, &error);
         if self.connecting.remove(&id).is_none() {
             self.wrong(format!("{id:?} failed to connect, and was not on its way"));
         }
@@ -372,10 +387,21 @@ impl Handler for Wild {
         if std::mem::replace(&mut self.stopping, true) {
             self.wrong("stopping twice");
         }
+        self.witness.stopping();
+        self.act(io);
+    }
+
+    fn draining(&mut self, state: &mut ConnectionId, io: &mut Io<'_, Self>) {
+        self.check(*state, io, "draining");
+        self.witness.draining(*state);
+        if self.own && self.random.chance(0.5) {
+            self.hold(io, *state);
+        }
         self.act(io);
     }
 
     fn closed(&mut self, state: ConnectionId, io: &mut Io<'_, Self>, closed: Closed) {
+        self.witness.closed(state, &closed);
         self.check(state, io, "closed");
         if matches!(closed.cause, Cause::Finished) && closed.unsent > 0 {
             self.wrong(format!("in order, and unsent: {closed:?}"));
@@ -415,7 +441,9 @@ pub(super) fn run(case: &Case) -> Outcome {
     world
         .listen(acts::ECHO, |_| EchoServer::new())
         .expect("the address is free");
-    let mut run = Run::new(case, world, Wild::new(case, Rc::clone(&ledger)));
+    let witness = Witness::new(case, &world);
+    let handler = Wild::new(case, Rc::clone(&ledger), &witness);
+    let mut run = Run::new(case, world, &witness, handler);
     let remote = run.server.remote();
     run.server.handler_mut().remote = Some(remote.clone());
     match run.server.listen(SocketAddr::from(([127, 0, 0, 1], 7))) {
@@ -438,14 +466,15 @@ pub(super) fn run(case: &Case) -> Outcome {
 
 fn seat(world: &World, address: SocketAddr, plan: &Plan, ledger: &Ledger) {
     let at = Duration::from_nanos(plan.numbers.at_ns);
+    let host = plan.host().unwrap_or(address.ip());
     match plan.manner {
         // Its bytes may be anything, which the model does not know.
         Manner::Garbage | Manner::Endless => {
             let pause = Duration::from_nanos(plan.numbers.pause_ns);
             let peer = Garbage::new(0, pause);
-            world.connect(address, at, peer);
+            world.connect_from(host, address, at, peer);
         }
-        _ => drop(world.connect(address, at, Talker::new(plan, ledger))),
+        _ => drop(world.connect_from(host, address, at, Talker::new(plan, ledger))),
     }
 }
 
@@ -493,7 +522,7 @@ fn at_rest(run: &Run<Wild>, ledger: &Ledger) -> Option<String> {
             .iter()
             .rposition(|byte| *byte == b'\n')
             .map_or(0, |end| end + 1);
-        if live.consumed < whole && !live.closing {
+        if live.consumed < whole && !live.closing && !handler.witness.is_closing(*id) {
             return Some(format!("{id:?} has {} of {whole} bytes", live.consumed));
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::super::witness::Witness;
 use super::Wild;
 use super::ledger::{Exchange, Stream};
 use crate::{ConnectionId, ConnectionStats, Io, Overflow, Role, Sent};
@@ -23,7 +24,7 @@ impl Wild {
             None => io.send_to(id, &line),
         };
         let change = self.change(io, id, before, key);
-        self.check_sent(io.now(), id, sent, &change);
+        self.check_sent(io, id, sent, &change);
         self.note(io, id, &line, &change);
     }
 
@@ -96,7 +97,8 @@ impl Wild {
     }
 
     /// Compares what the engine says with what it has done.
-    fn check_sent(&mut self, now: Instant, id: ConnectionId, sent: Sent, change: &Change) {
+    fn check_sent(&mut self, io: &mut Io<'_, Self>, id: ConnectionId, sent: Sent, change: &Change) {
+        let now = io.now();
         let right = match sent {
             Sent::Queued => change.queued() && change.is_plain() && !change.above_high,
             Sent::AboveHigh => change.queued() && change.is_plain() && change.above_high,
@@ -110,8 +112,11 @@ impl Wild {
                 let too_slow = |risen: Instant| risen + patience <= now;
                 // With no patience at all it may have risen and fallen unseen.
                 let at_once = change.above_high && patience.is_zero();
+                let ended_by_engine = Witness::is_ended_by_engine(io, id);
                 let open = self.live.get(&id).is_some_and(|live| {
-                    !(live.finished || timed && (at_once || live.risen.is_some_and(too_slow)))
+                    !(live.finished
+                        || ended_by_engine
+                        || timed && (at_once || live.risen.is_some_and(too_slow)))
                 });
                 !change.queued() && (self.stopping || !open)
             }
