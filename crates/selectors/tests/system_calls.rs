@@ -18,6 +18,9 @@ const CHILD: &str = "TRUNKLINE_TEST_CHILD";
 /// How many turns are counted.
 const TURNS: usize = 20;
 
+/// How often they are counted, if need be.
+const TRIES: usize = 10;
+
 /// What the child writes, to nowhere, before and after the turns that count.
 const BEGIN: &str = "\"the turns begin\"";
 const END: &str = "\"the turns end\"";
@@ -176,24 +179,29 @@ fn assert_one_wait_per_turn(mechanism: Mechanism, wait: &str) {
         if !mechanism.supports(trigger) {
             continue;
         }
-        let Some(calls) = calls_of(mechanism, trigger) else {
-            return;
-        };
-        // The channel to the other thread may have to wake it, which has nothing to do with the selector.
-        let calls: Vec<&str> = calls
-            .iter()
-            .map(String::as_str)
-            .filter(|call| *call != "futex")
-            .collect();
-        assert_eq!(calls.len(), 2 * TURNS, "{mechanism} {trigger:?}: {calls:?}");
-        for turn in calls.chunks(2) {
-            let reads = ["read", "recvfrom"].contains(&turn[1]);
-            assert!(
-                turn[0].starts_with(wait) && reads,
-                "{mechanism} {trigger:?}: {calls:?}"
-            );
+        // An `io_uring_enter` that has handed over a request says so, and not that it was interrupted. So of several tries,
+        // one has to be as it should: a call too many in a turn would be there every time.
+        let mut wrong = Vec::new();
+        while wrong.len() < TRIES {
+            let Some(calls) = calls_of(mechanism, trigger) else {
+                return;
+            };
+            if is_one_wait_per_turn(&calls, wait) {
+                break;
+            }
+            wrong.push(calls);
         }
+        assert!(wrong.len() < TRIES, "{mechanism} {trigger:?}: {wrong:?}");
     }
+}
+
+fn is_one_wait_per_turn(calls: &[String], wait: &str) -> bool {
+    // The channel to the other thread may have to wake it, which has nothing to do with the selector.
+    let calls = calls.iter().map(String::as_str);
+    let calls: Vec<&str> = calls.filter(|call| *call != "futex").collect();
+    let is_a_turn =
+        |turn: &[&str]| turn[0].starts_with(wait) && ["read", "recvfrom"].contains(&turn[1]);
+    calls.len() == 2 * TURNS && calls.chunks(2).all(is_a_turn)
 }
 
 #[test]

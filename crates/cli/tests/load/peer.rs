@@ -68,6 +68,13 @@ pub(crate) fn load_text(address: SocketAddr, arguments: &str) -> Output {
     run(&all, b"")
 }
 
+/// For what a machine spoils that stands still for a while: of several tries one has to keep all bounds.
+pub(crate) fn one_of_several(attempt: impl Fn() -> Result<(), String>) {
+    const TRIES: usize = 6;
+    let spoilt: Vec<_> = (0..TRIES).map_while(|_| attempt().err()).collect();
+    assert!(spoilt.len() < TRIES, "{}", spoilt.join("\n"));
+}
+
 /// A count of the report.
 pub(crate) fn count(report: &Value, name: &str) -> u64 {
     report["messages"][name]
