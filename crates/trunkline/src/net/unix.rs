@@ -10,7 +10,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, Mode};
+use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
@@ -204,9 +204,7 @@ fn bind_to_file(socket: &OwnedFd, name: &SocketAddrUnix, path: &Path) -> io::Res
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
     let directory = fs::File::open(directory.unwrap_or(Path::new(".")));
-    let _locked = directory
-        .ok()
-        .filter(|directory| rustix::fs::flock(directory, FlockOperation::LockExclusive).is_ok());
+    let _locked = directory.ok().filter(|directory| directory.lock().is_ok());
     match rustix::net::bind(socket, name) {
         Err(Errno::ADDRINUSE) => {}
         bound => return Ok(bound?),
