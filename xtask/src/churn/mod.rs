@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
+use crate::chance::Chance;
 use crate::programs::build_trunkline;
 use crate::served::Served;
 
@@ -214,7 +215,7 @@ fn vanish_for(server: &Served, duration: Duration, seed: u64) -> Result<[u64; WA
 
 /// One client after the other, in ways that follow from the seed.
 fn client(addresses: &[SocketAddr], end: Instant, seed: u64, counts: &[AtomicU64]) -> Outcome {
-    let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut chance = Chance::new(seed);
     let mut silent = ways::Silent::default();
     while Instant::now() < end {
         let mut address = addresses[chance.below(addresses.len() as u64) as usize];
@@ -227,20 +228,4 @@ fn client(addresses: &[SocketAddr], end: Instant, seed: u64, counts: &[AtomicU64
         counts[way].fetch_add(1, Ordering::Relaxed);
     }
     Ok(())
-}
-
-/// Numbers that look random and follow from a seed (xorshift64).
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 >> 8
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
 }
