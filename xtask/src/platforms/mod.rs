@@ -177,7 +177,7 @@ fn table(rows: &[Row]) -> String {
     text
 }
 
-/// The emulator has no `io_uring`; and its own sets end at 1024 descriptors, and it with them.
+/// The emulator of system calls has no `io_uring`; and its own sets end at 1024 descriptors, and it with them.
 const NOT_UNDER_QEMU: [&str; 7] = [
     "io_uring::",
     "select::changes_of_thousands_at_once",
