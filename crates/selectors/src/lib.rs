@@ -67,13 +67,16 @@
 //! | Platform | Mechanisms | Known from (2026-11-21) |
 //! |---|---|---|
 //! | Linux, `x86_64` | `epoll`, `io_uring`, `poll`, `select` | all tests run |
-//! | Linux, `aarch64` | the same | the conformance suite ran under qemu-user, which has no `io_uring`; not repeated since its latest cases |
-//! | Windows | `poll` (`WSAPoll`), `select` | the conformance suite ran under Wine 8; not repeated since its latest cases |
-//! | macOS | `kqueue`, `poll`, `select` | type-checked, tests included; `kqueue` passes the conformance suite on Linux, over a model of the kernel's |
-//! | FreeBSD, NetBSD, OpenBSD, `DragonFly` BSD | the same | the same; not repeated since the latest changes |
-//! | illumos, Solaris | `poll` | type-checked; not repeated since the latest changes |
+//! | Linux, `aarch64` | the same | the conformance suite and the property test ran on Linux 6.1 in a virtual machine of qemu, by hand, and under qemu-user, which has no `io_uring` |
+//! | Windows | `poll` (`WSAPoll`), `select` | runs under Wine 8: the conformance suite and the crate's own tests |
+//! | FreeBSD | `kqueue`, `poll`, `select` | type-checked and linked, tests included; `kqueue` passes the conformance suite on Linux, over a model of the kernel's |
+//! | NetBSD, OpenBSD | the same | type-checked, tests included |
+//! | macOS, `DragonFly` BSD | the same | type-checked; not repeated since the latest changes |
+//! | illumos, Solaris | `poll` | type-checked; illumos not repeated since the latest changes |
 //!
-//! What was only type-checked or linked has never run on its system. `cargo xtask platforms` in the repository repeats all this.
+//! What was only type-checked or linked has never run on its system. `cargo xtask platforms` in the repository repeats all
+//! this, but for what was done by hand.
+//!
 //! A source is what [`AsSource`] names: `AsFd` on Unix, `AsSocket` on Windows. What the systems do not tell is in the
 //! [`Capabilities`], and this:
 //!
@@ -81,7 +84,8 @@
 //!   connect that failed; `select` does.
 //! - macOS: `poll` has one word for the end of either direction. With [`Interest::READ`] it is told as the end of input,
 //!   and the source as writable if that was asked for, which it need not be.
-//! - `kqueue` tells the two directions apart: "write closed" does not wait there for the end of input.
+//! - `kqueue` tells the two directions apart: "write closed" does not wait there for the end of input. On FreeBSD and
+//!   NetBSD it cannot tell of priority input, and refuses it.
 //!
 //! # Spurious readiness
 //!

@@ -44,6 +44,10 @@ pub enum Mechanism {
     /// [`level_tells_state`](crate::Capabilities::level_tells_state). A selector that is used in another thread than
     /// before makes itself a new ring there, which costs in proportion to what is registered. When it is dropped, the
     /// kernel may interrupt one later call of the thread that used it (`EINTR`), as a signal would.
+    ///
+    /// Valgrind (seen with 3.19) does not know that the call sleeps: under it all other threads of the program stand
+    /// still while one waits. A thread by itself cannot notice, so the mechanism counts as one that works; take another
+    /// there.
     IoUring,
     /// POSIX's `poll`, on Windows `WSAPoll`: a call costs in proportion to what is registered. Level and one-shot.
     Poll,

@@ -227,7 +227,7 @@ impl RawSelector {
         if !self.mechanism.supports(trigger) {
             return Err(no_such_trigger(self.mechanism, trigger));
         }
-        check_interest(trigger, interest)?;
+        check_interest(self.mechanism, trigger, interest)?;
         let wrong = if interest.is_empty() {
             "an empty interest cannot be registered; unregister what is not to be watched"
         } else if token == WAKER {

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use crate::backend;
 use crate::interest::{Interest, Trigger};
 use crate::mechanism::Mechanism;
 
@@ -12,7 +13,7 @@ use crate::mechanism::Mechanism;
 /// | [`kind`](RegisterError::kind) | Meaning |
 /// |---|---|
 /// | `AlreadyExists` | a source with this descriptor is registered |
-/// | `Unsupported` | the mechanism has no such trigger, or the trigger does not watch for this interest |
+/// | `Unsupported` | the mechanism has no such trigger, or it or the trigger does not watch for this interest |
 /// | others | what the system said |
 pub struct RegisterError<S, T> {
     /// The source.
@@ -73,9 +74,23 @@ pub(crate) fn no_such_trigger(mechanism: Mechanism, trigger: Trigger) -> io::Err
     io::Error::new(io::ErrorKind::Unsupported, message)
 }
 
-/// Whether a trigger can watch for an interest: the kernel takes no `EPOLLPRI` together with `EPOLLEXCLUSIVE`.
-pub(crate) fn check_interest(trigger: Trigger, interest: Interest) -> io::Result<()> {
-    if trigger == Trigger::Exclusive && interest.contains(Interest::PRIORITY) {
+/// Whether an interest can be watched for: the kernel takes no `EPOLLPRI` together with `EPOLLEXCLUSIVE`, and some
+/// systems' `kqueue` has no filter for priority input.
+pub(crate) fn check_interest(
+    mechanism: Mechanism,
+    trigger: Trigger,
+    interest: Interest,
+) -> io::Result<()> {
+    if !interest.contains(Interest::PRIORITY) {
+        return Ok(());
+    }
+    if !backend::tells_priority(mechanism) {
+        return Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            format!("this system's {mechanism} cannot tell of priority input; poll and select can"),
+        ));
+    }
+    if trigger == Trigger::Exclusive {
         return Err(io::Error::new(
             io::ErrorKind::Unsupported,
             "the exclusive trigger watches for input and output, not for priority input; level and one-shot do",

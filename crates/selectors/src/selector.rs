@@ -198,7 +198,7 @@ impl<S: AsSource, T> Selector<S, T> {
         if !self.mechanism.supports(trigger) {
             return Err(no_such_trigger(self.mechanism, trigger));
         }
-        check_interest(trigger, interest)?;
+        check_interest(self.mechanism, trigger, interest)?;
         self.slots.reserve(descriptor);
         if let Some(previous) = self.registrations.key_at(self.slots.get(descriptor)) {
             self.displace(previous)?;
@@ -241,8 +241,9 @@ impl<S: AsSource, T> Selector<S, T> {
     ///
     /// # Errors
     ///
-    /// `NotFound` when `key` names nothing (any more); `Unsupported` when the source's trigger does not watch for this
-    /// interest (see [`Trigger::Exclusive`]), and then nothing is changed.
+    /// `NotFound` when `key` names nothing (any more); `Unsupported` when the mechanism or the source's trigger does
+    /// not watch for this interest (see [`Capabilities::priority`] and [`Trigger::Exclusive`]), and then nothing is
+    /// changed.
     pub fn modify(&mut self, key: Key, interest: Interest) -> io::Result<()> {
         let Some(registration) = self.registrations.get_mut(key) else {
             return Err(io::Error::new(
@@ -250,7 +251,7 @@ impl<S: AsSource, T> Selector<S, T> {
                 "the key names no registered source",
             ));
         };
-        check_interest(registration.trigger, interest)?;
+        check_interest(self.mechanism, registration.trigger, interest)?;
         registration.wanted = interest;
         if registration.is_due() && registration.state != State::Changed {
             registration.state = State::Changed;

@@ -4,6 +4,7 @@
 //! signal that is raised and cleared under a lock, and a wait that sleeps until it is raised. A wake that is lost
 //! leaves the selector's thread asleep for ever, which loom reports as a deadlock.
 
+#![cfg(target_os = "linux")] // it is the same everywhere
 #![forbid(unsafe_code)]
 
 #[path = "../src/wake.rs"]

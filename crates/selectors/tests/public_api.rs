@@ -3,6 +3,7 @@
 //! The surface is read from the sources, so that no other compiler than the usual one is needed: everything that can be
 //! reached from the crate's root, without bodies, private parts and documentation.
 
+#![cfg(target_os = "linux")] // it is the same everywhere
 #![forbid(unsafe_code)]
 
 mod public_api {

@@ -32,6 +32,8 @@
 //! A batch is at most [`BATCH`] entries and a few more, so that no mechanism needs memory in proportion to what is
 //! ready. Mechanisms that walk a table begin where the last batch ended, so that nobody is left out.
 //!
+//! Triggers and interests that the capabilities exclude are refused before they come here.
+//!
 //! Descriptors come as numbers. That they are open is the selector's business, which owns their sources; a source
 //! that was closed behind its back is a number the system does not know, which it says (`EBADF`, `POLLNVAL`).
 
@@ -188,7 +190,7 @@ impl Backend {
             Mechanism::IoUring => io_uring::IoUring::new(waker)
                 .map(|io_uring| Backend::IoUring(Box::new(io_uring)))
                 .map_err(|error| mechanism.check().err().map_or(error, Into::into)),
-            Mechanism::Poll => Ok(Backend::Poll(poll::Poll::new(waker))),
+            Mechanism::Poll => poll::Poll::new(waker).map(Backend::Poll),
             Mechanism::Select => select::Select::new(waker).map(Backend::Select),
             Mechanism::Kqueue => kqueue::Kqueue::new(waker).map(Backend::Kqueue),
         };

@@ -31,8 +31,8 @@ pub(crate) struct Poll {
 const NO_ROW: u32 = u32::MAX;
 
 impl Poll {
-    pub(super) fn new(waker: BorrowedFd<'_>) -> Poll {
-        Poll {
+    pub(super) fn new(waker: BorrowedFd<'_>) -> io::Result<Poll> {
+        Ok(Poll {
             table: vec![row(waker.as_raw_fd(), Interest::READ)],
             keys: vec![Key::NOTHING],
             rows: Vec::new(),
@@ -40,7 +40,7 @@ impl Poll {
             batch: Vec::with_capacity(BATCH),
             taken: 0,
             start: 0,
-        }
+        })
     }
 
     pub(super) fn register(

@@ -1,12 +1,14 @@
 //! What a mechanism's capabilities say about it is so, whichever way they say it.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 #[cfg(unix)]
 use std::net::Shutdown;
 
 #[cfg(unix)]
-use super::support::{Owned, add, fill};
-use super::support::{PATIENCE, Stream, assert_quiet, drain, now, pair, selector, told};
+use super::support::{Owned, fill};
+use super::support::{
+    PATIENCE, Stream, add, assert_quiet, drain, now, pair, refused, selector, told,
+};
 use super::triggers::add_with;
 use trunkline_selectors::{Interest, Mechanism, Selector, Trigger};
 
@@ -67,11 +69,26 @@ pub(crate) fn the_selector_says_what_its_mechanism_says(mechanism: Mechanism) {
 
 pub(crate) fn priority_is_taken_or_refused_as_they_say(mechanism: Mechanism) {
     let mut selector: Selector<Stream> = selector(mechanism);
-    let (a, _b) = pair();
-    let registered = selector.register(a, Interest::READ | Interest::PRIORITY, ());
+    let (a, mut b) = pair();
+    let urgent = Interest::READ | Interest::PRIORITY;
     let takes = mechanism.capabilities().priority;
-    assert_eq!(registered.is_ok(), takes);
+    let registered = selector.register(a, urgent, ());
     assert_eq!(selector.len(), usize::from(takes));
+    let key = if takes {
+        registered.expect("taken")
+    } else {
+        let (kind, text, a, ()) = refused(registered);
+        assert_eq!(kind, ErrorKind::Unsupported);
+        assert!(text.contains(&mechanism.to_string()), "{text}");
+        add(&mut selector, a, Interest::READ, ())
+    };
+    let modified = selector.modify(key, urgent);
+    assert_eq!(modified.is_ok(), takes);
+    let kind = modified.err().map(|error| error.kind());
+    assert!(takes || kind == Some(ErrorKind::Unsupported));
+    // What was refused has changed nothing.
+    b.write_all(b"x").expect("written");
+    assert_eq!(told(&now(&mut selector)), [(key, vec!["readable"])]);
 }
 
 /// Level and one-shot, where there is one.

@@ -308,6 +308,9 @@ pub(crate) fn modify_masks_the_current_batch(mechanism: Mechanism) {
         (Interest::PRIORITY, None),
         (Interest::NONE, None),
     ] {
+        if interest == Interest::PRIORITY && !mechanism.capabilities().priority {
+            continue;
+        }
         selector
             .modify(key, Interest::READ | Interest::WRITE)
             .expect("registered");

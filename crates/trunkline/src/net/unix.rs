@@ -6,12 +6,12 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::FlockOperation::LockExclusive;
-use rustix::fs::{Mode, flock};
+use rustix::fs::flock;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
@@ -192,7 +192,7 @@ pub(crate) fn listen(
     };
     if let (Some(file), Some(mode)) = (&file, mode) {
         // Before `listen`: until then nobody gets in.
-        rustix::fs::chmod(&file.path, Mode::from_raw_mode(mode))?;
+        fs::set_permissions(&file.path, fs::Permissions::from_mode(mode))?;
     }
     rustix::net::listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok((socket, file))
@@ -264,7 +264,6 @@ impl std::error::Error for InTheWay {}
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::UnixStream;
 
     use super::super::ErrorKind;

@@ -72,8 +72,10 @@ impl Kernel {
     }
 
     fn over(mut selector: Selector<OwnedFd, Token>) -> io::Result<Self> {
-        // Edge-triggered registration is done once and never changed: no call per event or pause.
-        let trigger = if selector.mechanism().supports(Trigger::Edge) {
+        // Edge-triggered registration is done once and never changed: no call per event or pause. Not where priority input
+        // cannot be told (the kqueue of FreeBSD and NetBSD): see above.
+        let capabilities = selector.capabilities();
+        let trigger = if capabilities.supports(Trigger::Edge) && capabilities.priority {
             Trigger::Edge
         } else {
             Trigger::Level

@@ -13,9 +13,6 @@ pub(crate) trait Queue: Sized {
     /// The kernel's own form of an entry.
     type Raw;
 
-    /// Whether there is a filter for exceptional input.
-    const HAS_PRIORITY: bool;
-
     fn open() -> io::Result<Self>;
 
     fn write(entry: &Entry) -> Self::Raw;

@@ -104,7 +104,6 @@ impl<Q: Queue> Filters<Q> {
         if interest.is_empty() {
             return check_open(descriptor);
         }
-        check_priority::<Q>(interest)?;
         let kind = kind_of(descriptor)?;
         if matches!(kind, FileType::RegularFile | FileType::Directory) {
             self.add_constant(key, Flags::always_ready(interest), trigger);
@@ -142,10 +141,6 @@ impl<Q: Queue> Filters<Q> {
             key,
             trigger,
         };
-        if let Err(error) = check_priority::<Q>(new) {
-            self.unregister(descriptor, key, old);
-            return Err(error);
-        }
         // The kernel forgets what is closed, and would make anew what it does not know, for the number's next owner.
         // So the old filters are asked about in the same call, and if they are gone the new ones go too.
         self.know(key, new, self.slots[key.index() as usize].pipe);
@@ -323,9 +318,9 @@ impl<Q: Queue> Filters<Q> {
             key,
             trigger: Trigger::Level,
         };
-        let supported =
-            filters(interest).filter(|filter| *filter != Filter::Priority || Q::HAS_PRIORITY);
-        let changes: Vec<Entry> = supported.map(|filter| watched.delete(filter)).collect();
+        let changes: Vec<Entry> = filters(interest)
+            .map(|filter| watched.delete(filter))
+            .collect();
         if !changes.is_empty() {
             let _ = self.submit(&changes);
         }
@@ -452,17 +447,6 @@ fn filters(interest: Interest) -> impl Iterator<Item = Filter> {
     .into_iter()
     .filter(move |(kind, _)| interest.contains(*kind))
     .map(|(_, filter)| filter)
-}
-
-/// FreeBSD's and NetBSD's `kqueue` cannot tell of exceptional input.
-fn check_priority<Q: Queue>(interest: Interest) -> io::Result<()> {
-    if Q::HAS_PRIORITY || !interest.contains(Interest::PRIORITY) {
-        return Ok(());
-    }
-    Err(io::Error::new(
-        io::ErrorKind::Unsupported,
-        "this system's kqueue cannot tell of priority input; poll and select can",
-    ))
 }
 
 /// What kind of file it is; an error if the descriptor is not open.

@@ -41,8 +41,6 @@ struct Watch {
 impl Queue for Model {
     type Raw = Entry;
 
-    const HAS_PRIORITY: bool = true;
-
     fn open() -> io::Result<Model> {
         Ok(Model {
             filters: Mutex::default(),

@@ -45,8 +45,6 @@ const _: () = assert!(PRIORITY.is_some() == crate::backend::platform::KQUEUE_TEL
 impl Queue for System {
     type Raw = Raw;
 
-    const HAS_PRIORITY: bool = PRIORITY.is_some();
-
     fn open() -> io::Result<System> {
         let queue = rustix::event::kqueue::kqueue()?;
         rustix::io::fcntl_setfd(&queue, FdFlags::CLOEXEC)?;
@@ -58,7 +56,7 @@ impl Queue for System {
             (Filter::Read, _) => (libc::EVFILT_READ as i64, 0),
             (Filter::Write, _) => (libc::EVFILT_WRITE as i64, 0),
             (Filter::Priority, Some(priority)) => priority,
-            (Filter::Priority, None) => unreachable!("asked for what the system has no filter for"),
+            (Filter::Priority, None) => unreachable!("refused before it comes here"),
         };
         // SAFETY: all fields are numbers, and a pointer that may be null.
         let mut raw: libc::kevent = unsafe { std::mem::zeroed() };

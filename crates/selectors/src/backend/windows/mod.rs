@@ -1,5 +1,7 @@
 //! What Unix and Windows have by different names, in Windows's: sockets, their flags, and what a waker raises.
 
+// Both mechanisms, with all functions of the contract, also where there is nothing to do or to refuse.
+#[allow(clippy::unnecessary_wraps, clippy::unused_self)]
 pub(super) mod table;
 
 use std::collections::HashMap;

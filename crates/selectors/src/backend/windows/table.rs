@@ -1,4 +1,4 @@
-//! The table of sockets that both of Windows's mechanisms walk, and the two ways to wait for it.
+//! The table of sockets that both of Windows's mechanisms are, and the two ways to wait for it.
 //!
 //! `WSAPoll` tells more, `select` tells only what it was asked about; each needs the other where it falls short:
 //!
@@ -7,6 +7,7 @@
 //! - `select` knows no end of input and no errors, so `WSAPoll` is asked what the sockets found are ready for.
 
 use std::io;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use windows_sys::Win32::Networking::WinSock::{
@@ -19,7 +20,13 @@ use super::{Borrowed, Descriptor, check_open, descriptor_of, last_error, option}
 use crate::interest::{Interest, Trigger};
 use crate::slab::Key;
 
-pub(crate) struct Table {
+/// Which of the two ways a mechanism waits.
+pub(crate) trait Way: Sized {
+    fn wait(table: &mut Table<Self>, timeout: Option<Duration>) -> io::Result<usize>;
+}
+
+/// A mechanism of Windows, with the functions of the contract.
+pub(crate) struct Table<W> {
     /// The system's table. The waker is its first row.
     rows: Vec<WSAPOLLFD>,
     /// Whose each row is.
@@ -38,6 +45,7 @@ pub(crate) struct Table {
     start: usize,
     /// Whether `WSAPoll` would tell of a half-close that nobody wants to hear of.
     talkative: bool,
+    way: PhantomData<W>,
 }
 
 #[derive(Clone, Copy)]
@@ -56,8 +64,8 @@ const EXCEPTION: usize = 2;
 /// Marks a slot that has no row.
 const NO_ROW: u32 = u32::MAX;
 
-impl Table {
-    pub(crate) fn new(waker: Borrowed<'_>) -> Table {
+impl<W: Way> Table<W> {
+    pub(crate) fn new(waker: Borrowed<'_>) -> io::Result<Table<W>> {
         let mut table = Table {
             rows: Vec::new(),
             owners: Vec::new(),
@@ -70,9 +78,10 @@ impl Table {
             taken: 0,
             start: 0,
             talkative: false,
+            way: PhantomData,
         };
         table.push(row(descriptor_of(&waker), Interest::READ), Key::NOTHING);
-        table
+        Ok(table)
     }
 
     pub(crate) fn register(
@@ -95,15 +104,16 @@ impl Table {
         key: Key,
         (old, new): (Interest, Interest),
         trigger: Trigger,
-    ) {
+    ) -> io::Result<()> {
         if new.is_empty() {
-            self.unregister(key, old);
+            self.unregister(descriptor, key, old);
         } else {
             self.put(descriptor, key, new, trigger);
         }
+        Ok(())
     }
 
-    pub(crate) fn unregister(&mut self, key: Key, interest: Interest) {
+    pub(crate) fn unregister(&mut self, _descriptor: Descriptor, key: Key, interest: Interest) {
         if interest.is_empty() {
             return;
         }
@@ -111,8 +121,26 @@ impl Table {
         self.remove(key);
     }
 
+    /// The system is told everything by the wait itself.
+    pub(crate) fn apply(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// A number is all that it has: whose it is now it cannot tell.
+    pub(crate) fn holds(&self, _descriptor: Descriptor, _key: Key, _interest: Interest) -> bool {
+        true
+    }
+
     pub(crate) fn has_fired(&self, key: Key) -> bool {
         self.one_shots.has_fired(key)
+    }
+
+    pub(crate) fn may_report_strays(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
+        W::wait(self, timeout)
     }
 
     pub(crate) fn saw_waker(&self) -> bool {
