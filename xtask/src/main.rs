@@ -3,6 +3,7 @@
 
 mod churn;
 mod figures;
+mod heap;
 mod platforms;
 mod programs;
 mod sanitize;
