@@ -71,6 +71,11 @@ trait Keeper: Default {
     const NAME: &str;
     fn insert(&mut self, due: u64) -> Self::Name;
     fn cancel(&mut self, name: Self::Name);
+    /// Sets it for another time, and says what it is called from now on.
+    fn rearm(&mut self, name: Self::Name, due: u64) -> Self::Name {
+        self.cancel(name);
+        self.insert(due)
+    }
     /// Is rid of all timers.
     fn clear(&mut self, names: &[Self::Name]);
 }
@@ -94,6 +99,15 @@ impl Keeper for Ours {
 
     fn cancel(&mut self, name: TimerId) {
         black_box(self.0.cancel(name));
+    }
+
+    /// As `Io::rearm` does.
+    fn rearm(&mut self, name: TimerId, due: u64) -> TimerId {
+        if self.0.postpone(name, due) {
+            return name;
+        }
+        self.cancel(name);
+        self.insert(due)
     }
 
     fn clear(&mut self, names: &[TimerId]) {
@@ -129,6 +143,12 @@ impl Keeper for Tokio {
 
     fn cancel(&mut self, name: Key) {
         black_box(self.queue.remove(&name));
+    }
+
+    fn rearm(&mut self, name: Key, due: u64) -> Key {
+        let due = self.start + Duration::from_nanos(SPAN + due);
+        self.queue.reset_at(&name, due);
+        name
     }
 
     fn clear(&mut self, _: &[Key]) {
@@ -168,7 +188,10 @@ enum Work {
     Insert,
     CancelInOrder,
     Cancel,
+    /// To any other time.
     Rearm,
+    /// To later times, as deadlines are that each message puts off.
+    Postpone,
 }
 
 /// Does the work once for each of `count` timers and says how long that took.
@@ -196,12 +219,19 @@ fn time<K: Keeper>(work: Work, count: usize, seed: u64) -> Duration {
     if work == Work::Insert {
         return processor_time().saturating_sub(begin);
     }
-    let later = random.deadlines(count);
+    let other: Vec<u64> = match work {
+        Work::Postpone => {
+            let before = order.iter().map(|&which| deadlines[which as usize]);
+            before.map(|due| due + random.next() % SPAN).collect()
+        }
+        _ => random.deadlines(count),
+    };
     let begin = processor_time();
-    for (&which, &due) in order.iter().zip(&later) {
-        keeper.cancel(names[which as usize]);
-        if work == Work::Rearm {
-            names[which as usize] = keeper.insert(due);
+    for (&which, &due) in order.iter().zip(&other) {
+        let name = &mut names[which as usize];
+        match work {
+            Work::Rearm | Work::Postpone => *name = keeper.rearm(*name, due),
+            _ => keeper.cancel(*name),
         }
     }
     let took = processor_time().saturating_sub(begin);
@@ -209,11 +239,12 @@ fn time<K: Keeper>(work: Work, count: usize, seed: u64) -> Duration {
     took
 }
 
-const WORKS: [(Work, &str); 4] = [
+const WORKS: [(Work, &str); 5] = [
     (Work::Insert, "insert"),
     (Work::CancelInOrder, "cancel in order"),
     (Work::Cancel, "cancel at random"),
     (Work::Rearm, "re-arm at random"),
+    (Work::Postpone, "re-arm at random, for later"),
 ];
 
 fn subject<K: Keeper>(criterion: &mut Criterion) {

@@ -9,7 +9,7 @@ use trunkline_selectors::Key;
 
 use crate::codec::FrameError;
 use crate::connection::{Facts, Role};
-use crate::core::{Core, Due};
+use crate::core::Core;
 use crate::handler::{Cause, Handler, Message};
 use crate::net::Address;
 use crate::options::Overflow;
@@ -285,11 +285,17 @@ impl<H: Handler> Io<'_, H> {
 
     /// Cancels a timer. `false` when it has fired or was cancelled before.
     pub fn cancel(&mut self, timer: TimerId) -> bool {
-        let Some(Due::User(index)) = self.core.cancel_timer(timer) else {
-            return false;
-        };
-        self.core.own_timer_ended(index);
-        true
+        self.core.cancel_user_timer(timer).is_some()
+    }
+
+    /// Sets a timer anew: it fires `delay` from now, with the token it has. The timer's name from now on, or `None` when
+    /// it has fired or was cancelled before.
+    ///
+    /// To put a timer off costs next to nothing and keeps its name; only a deadline before the one it had is as dear as
+    /// cancelling and setting it, and gives it another.
+    pub fn rearm(&mut self, timer: TimerId, delay: Duration) -> Option<TimerId> {
+        let deadline = self.core.deadline(delay);
+        self.core.rearm_user_timer(timer, deadline)
     }
 
     /// Gives this connection an idle deadline of its own, or none, instead of

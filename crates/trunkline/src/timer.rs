@@ -33,6 +33,12 @@ impl<K: Copy> Timers<K> {
         self.wheel.cancel(timer)
     }
 
+    /// Sets a timer that waits for a later time; see [`Wheel::postpone`].
+    #[inline]
+    pub(crate) fn postpone(&mut self, timer: TimerId, deadline: Instant) -> bool {
+        self.wheel.postpone(timer, self.nanoseconds(deadline))
+    }
+
     /// Is it still to expire?
     #[inline]
     pub(crate) fn is_waiting(&self, timer: TimerId) -> bool {

@@ -102,6 +102,7 @@ macro_rules! suite {
                 rates::who_takes_output_too_slowly_is_reset
 
                 waking::timers_fire_in_order_never_early_and_die_with_their_connection
+                waking::timers_can_be_set_anew
                 waking::w1_messages_of_other_threads_all_arrive
                 waking::s40_wake_in_callback
                 waking::s42_timer_reentrancy

@@ -118,6 +118,29 @@ impl<C> Core<C> {
         Some(timer)
     }
 
+    /// Sets a timer of the handler's anew. `None` when it has fired or was cancelled before.
+    pub(crate) fn rearm_user_timer(
+        &mut self,
+        timer: TimerId,
+        deadline: Instant,
+    ) -> Option<TimerId> {
+        if self.timers.postpone(timer, deadline) {
+            return Some(timer);
+        }
+        let token = self.token_of(timer);
+        let id = self.cancel_user_timer(timer)?;
+        self.set_user_timer(id, deadline, token)
+    }
+
+    /// Cancels a timer of the handler's, and says whose it was. `None` when it has fired or was cancelled before.
+    pub(crate) fn cancel_user_timer(&mut self, timer: TimerId) -> Option<ConnectionId> {
+        let Some(Due::User(index)) = self.cancel_timer(timer) else {
+            return None;
+        };
+        self.own_timer_ended(index);
+        self.timers_owner(index)
+    }
+
     /// What the handler called this timer.
     pub(crate) fn token_of(&self, timer: TimerId) -> u64 {
         self.timer_tokens

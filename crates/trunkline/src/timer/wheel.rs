@@ -8,6 +8,9 @@
 //!
 //! When the first slot that is not empty comes due and is not of the lowest level, its timers are spread
 //! over the levels below: at most ten times in a timer's life, and never for one cancelled in time.
+//!
+//! A timer set anew for later stays where it lies, with its new deadline noted: it is moved when the slot comes due, if
+//! it still waits then. Deadlines that every message puts off thus cost one write a message.
 
 /// Bits of one digit of the time.
 const DIGIT_BITS: usize = 6;
@@ -59,14 +62,14 @@ pub(super) struct Slot {
     start: usize,
     /// Timers in it that wait.
     waiting: u32,
-    /// No timer here is due before this. It is exact unless that timer was cancelled: looking for the next
-    /// would make cancelling slow, and one turn of the loop for nothing is the cheaper price.
+    /// No timer here is due before this, which is one of the slot's moments. It is exact unless that timer was cancelled
+    /// or postponed: looking for the next would make that slow, and one turn of the loop for nothing is the cheaper price.
     earliest: u64,
 }
 
 /// A timer, or the place of one that was.
 pub(super) struct Entry<K> {
-    /// When it is due; in a vacant entry the next vacant one.
+    /// When it is due, which may be later than the moments of its slot; in a vacant entry the next vacant one.
     due: u64,
     pub(super) generation: u32,
     payload: K,
@@ -132,6 +135,19 @@ impl<K: Copy> Wheel<K> {
             .then(|| self.cancel_waiting(timer.index))
     }
 
+    /// Sets a timer that waits for `due` instead, if that is not before its deadline. `false` when it is, or when the
+    /// timer has expired or was cancelled: then nothing has changed.
+    #[inline]
+    pub(crate) fn postpone(&mut self, timer: TimerId, due: u64) -> bool {
+        match self.entries.get_mut(timer.index as usize) {
+            Some(entry) if entry.is(timer) && entry.due <= due => {
+                entry.due = due;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Is it still to expire?
     #[inline]
     pub(crate) fn is_waiting(&self, timer: TimerId) -> bool {
@@ -153,7 +169,7 @@ impl<K: Copy> Wheel<K> {
         self.cancel_waiting(index);
     }
 
-    /// When to call [`Wheel::expire`] next: the earliest deadline. After that timer was cancelled it may
+    /// When to call [`Wheel::expire`] next: the earliest deadline. After that timer was cancelled or postponed it may
     /// be, once, a time at which nothing is due yet; never one later than the earliest deadline.
     #[inline]
     pub(crate) fn next_due(&self) -> Option<u64> {
@@ -161,7 +177,8 @@ impl<K: Copy> Wheel<K> {
         Some(self.slots[slot].earliest)
     }
 
-    /// Takes out the earliest timer due at `now`: by deadline, equal ones in the order they were set.
+    /// Takes out the earliest timer due at `now`: by deadline, equal ones in the order they were set, those that were
+    /// postponed before or after them.
     /// After `None`, [`Wheel::next_due`] is later than `now`.
     ///
     /// A timer set between two calls with the same `now` may be due at once: who sets one in answer to
@@ -198,26 +215,37 @@ impl<K: Copy> Wheel<K> {
         self.len == 0
     }
 
-    /// Takes out the first timer of a slot of the lowest level.
+    /// Takes out the first timer of a slot of the lowest level. `None` when all there were postponed.
     fn pop(&mut self, slot: usize) -> Option<(TimerId, u64, K)> {
+        self.elapsed = self.slots[slot].earliest;
         while let Some(&timer) = self.slots[slot].list.get(self.slots[slot].start) {
             self.slots[slot].start += 1;
-            if self.is_waiting(timer) {
-                self.elapsed = self.entries[timer.index as usize].due;
-                let (slot, payload) = self.vacate(timer.index);
-                if self.slots[slot].waiting == 0 {
-                    self.mark_empty(slot);
-                }
+            if !self.is_waiting(timer) {
+                self.cancelled -= 1;
+                continue;
+            }
+            let postponed = self.entries[timer.index as usize].due > self.elapsed;
+            let payload = if postponed {
+                self.slots[slot].waiting -= 1;
+                self.place(timer);
+                None
+            } else {
+                Some(self.vacate(timer.index).1)
+            };
+            if self.slots[slot].waiting == 0 {
+                self.mark_empty(slot);
+            }
+            if let Some(payload) = payload {
                 return Some((timer, self.elapsed, payload));
             }
-            self.cancelled -= 1;
         }
         None
     }
 
     /// Moves the timers of the first slot that is not empty, some of which may be due at `now`, to lower
-    /// levels, and so that the earliest of them is at the lowest if it is due.
+    /// levels, and so that the earliest of them is at the lowest if it is due. Postponed ones may go anywhere.
     fn spread(&mut self, slot: usize, now: u64) {
+        let end = self.slots[slot].earliest | low_digits(slot / SLOTS);
         let mut list = std::mem::take(&mut self.slots[slot].list);
         list.drain(..self.slots[slot].start);
         self.cancelled -= list.len() - self.slots[slot].waiting as usize;
@@ -226,7 +254,8 @@ impl<K: Copy> Wheel<K> {
         let dues = list
             .iter()
             .map(|timer| self.entries[timer.index as usize].due);
-        self.elapsed = dues.min().unwrap_or(now).min(now);
+        // Not beyond the slot, even if all here were postponed: others may be due next.
+        self.elapsed = dues.min().unwrap_or(now).min(now).min(end);
         for &timer in &list {
             self.place(timer);
         }
@@ -373,4 +402,9 @@ fn slot_of(elapsed: u64, due: u64) -> usize {
     let level = highest_bit / DIGIT_BITS;
     let digit = (due >> (level * DIGIT_BITS)) as usize % SLOTS;
     level * SLOTS + digit
+}
+
+/// All bits of the digits below this one.
+fn low_digits(level: usize) -> u64 {
+    (1 << (level * DIGIT_BITS)) - 1
 }

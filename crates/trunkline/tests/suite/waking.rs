@@ -52,6 +52,52 @@ pub(crate) fn timers_fire_in_order_never_early_and_die_with_their_connection<N: 
     );
 }
 
+/// Once each, at the last time they were given, with the token they were set with.
+pub(crate) fn timers_can_be_set_anew<N: Network>(network: N) {
+    const HOUR: u64 = 3_600_000;
+    let ms = Duration::from_millis;
+    let fired = Rc::new(RefCell::new(Vec::new()));
+    let seen = Rc::clone(&fired);
+    let mut began = None;
+    let mut sooner = None;
+    converse(network, options(), 1, move |role, io, happening| {
+        match (role, happening) {
+            (SERVER, Happening::Open) => io.stop_listening(),
+            (CLIENT, Happening::Open) => {
+                began = Some(io.now());
+                let [put_off, brought_forward, dropped, lasting] =
+                    [2, HOUR, 3, HOUR].map(|delay| io.after(ms(delay), delay).unwrap());
+                for delay in 3..=8 {
+                    assert_eq!(io.rearm(put_off, ms(delay)), Some(put_off));
+                }
+                sooner = io.rearm(brought_forward, ms(4));
+                assert!(sooner.is_some_and(|name| name != brought_forward));
+                assert!(io.rearm(brought_forward, ms(1)).is_none() && !io.cancel(brought_forward));
+                // It dies with its connection under the new name as well.
+                assert!(io.rearm(lasting, ms(HOUR / 2)).is_some());
+                let dropped = io.rearm(dropped, ms(5)).unwrap();
+                assert!(io.cancel(dropped));
+                assert!(io.rearm(dropped, ms(1)).is_none());
+            }
+            (CLIENT, Happening::Timer(token)) => {
+                let passed = io.now() - began.unwrap();
+                seen.borrow_mut().push(token);
+                if token == HOUR {
+                    assert!(passed >= ms(4), "early");
+                    assert!(io.rearm(sooner.unwrap(), ms(1)).is_none(), "it has fired");
+                } else {
+                    assert!(passed >= ms(8), "early");
+                    io.close();
+                }
+            }
+            (SERVER, Happening::End) => io.close(),
+            _ => {}
+        }
+        Flow::Continue
+    });
+    assert_eq!(*fired.borrow(), [HOUR, 2]);
+}
+
 pub(crate) fn w1_messages_of_other_threads_all_arrive<N: Network>(network: N) {
     const EACH: u32 = 1000;
     let sum = Rc::new(Cell::new(0));
