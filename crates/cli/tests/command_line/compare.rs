@@ -8,7 +8,9 @@ use std::time::Instant;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::{PATIENCE, assert_fails, run, trunkline, working_mechanisms};
+use crate::support::{
+    PATIENCE, assert_fails, run, run_on_a_terminal, trunkline, working_mechanisms,
+};
 
 /// A folder for one test, removed when it is over.
 struct Folder(PathBuf);
@@ -308,17 +310,8 @@ fn servers_end_with_the_comparison_however_it_ends() {
 fn progress_is_shown_on_a_terminal() {
     let folder = Folder::new("progress");
     let page = folder.file("page.html");
-    let command = trunkline(&small(&page, &[]));
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let line: Vec<_> = words.map(|word| word.to_str().unwrap()).collect();
-    // `script` gives the command a terminal and passes on what it writes there.
-    let output = process::Command::new("script")
-        .args(["-q", "-e", "-c", &line.join(" "), "/dev/null"])
-        .stdin(process::Stdio::null())
-        .output()
-        .unwrap();
-    let shown = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{shown}");
+    let (shown, exit_code) = run_on_a_terminal(&small(&page, &[]));
+    assert_eq!(exit_code, 0, "{shown}");
     assert!(
         shown.contains("  mechanisms, round 1 of 1: poll"),
         "{shown}"

@@ -51,6 +51,18 @@ pub(crate) fn run_command(mut command: Command, input: &[u8]) -> Output {
     })
 }
 
+/// Runs to the end on a terminal of its own, which `script` (util-linux) gives it: what it shows there, and the exit code.
+pub(crate) fn run_on_a_terminal(arguments: &[&str]) -> (String, i32) {
+    let command = trunkline(arguments);
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let line: Vec<_> = words.map(|word| word.to_str().unwrap()).collect();
+    let mut script = Command::new("script");
+    script.args(["-qec", &line.join(" "), "/dev/null"]);
+    let output = script.stdin(Stdio::null()).output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    (shown, output.status.code().unwrap())
+}
+
 /// One line what and why, one line what next, the exit code, and nothing else.
 pub(crate) fn assert_fails(output: &Output, exit_code: i32, what: &str, hint: &str) {
     let stderr = String::from_utf8_lossy(&output.stderr);

@@ -1,7 +1,7 @@
 //! Text, JSON and the page; targets and exit codes.
 
 use crate::peer::{count, echo, load, load_text};
-use crate::support::run;
+use crate::support::{run, run_on_a_terminal};
 
 #[test]
 fn targets_decide_the_exit_code() {
@@ -88,4 +88,31 @@ fn the_page_stands_alone_and_has_its_pictures() {
     for outside in ["http://", "https://", " src=", "url(", "NaN"] {
         assert!(!html.contains(outside), "{outside}");
     }
+}
+
+#[test]
+fn on_a_terminal_a_line_tells_how_far_it_is() {
+    let address = echo().to_string();
+    let arguments = ["load", &address, "-r", "1k/s", "-d", "1s", "--noise", "off"];
+    let (shown, exit_code) = run_on_a_terminal(&arguments);
+    assert_eq!(exit_code, 0, "{shown}");
+    let lines: Vec<_> = shown.split("\r\x1b[K").collect();
+    let (report, told) = lines.split_last().unwrap();
+    let all_is_told = |line: &&&str| {
+        let parts = [
+            " s · ",
+            " answers · ",
+            " sent · ",
+            " under way · ",
+            "0 lost",
+        ];
+        parts.iter().all(|part| line.contains(part))
+    };
+    assert!(told.iter().filter(all_is_told).count() > 0, "{shown:?}");
+    assert!(told.iter().all(|line| !line.contains('\n')), "{shown:?}");
+    // The line is gone before the report begins.
+    assert!(report.starts_with(&address), "{shown:?}");
+    // To a file it says nothing.
+    let output = run(&arguments, b"");
+    assert!(output.stderr.is_empty(), "{output:?}");
 }
