@@ -83,6 +83,7 @@ pub(crate) fn addresses() -> Outcome {
         Command::new("cargo")
             .current_dir(workspace_root())
             .args(["+nightly", "test", "--target", TARGET, "--tests"])
+            .arg("--no-fail-fast")
             .args(["--package", "trunkline-selectors", "--package", "trunkline"])
             // Memory is looked at, which the sanitizer uses more of.
             .args(["--", "--skip", "a8_a_frame_without_an_end_costs_no_memory"])

@@ -39,7 +39,7 @@ const SETTLING_MAX: Duration = Duration::from_secs(30);
 const KEPT_MAX: u64 = 384 * 1024;
 /// A room resets whoever reads too slowly, and on a busy machine that may be a client which waits for its turn. So many
 /// connections may fare so, in a thousand.
-const CUT_OFF_MAX_PER_MILLE: u64 = 5;
+const CUT_OFF_MAX_PER_MILLE: u64 = 1;
 
 /// As the command line says: for how long, on which mechanisms, and with which services.
 struct Wanted {
@@ -228,11 +228,7 @@ impl fmt::Display for Counts {
         for (way, count) in WAYS.iter().zip(self.vanished) {
             write!(formatter, "{} {count}, ", way.name)?;
         }
-        write!(
-            formatter,
-            "cut off because they read too slowly {}",
-            self.cut_off
-        )
+        write!(formatter, "of these cut off by the server {}", self.cut_off)
     }
 }
 
