@@ -1,6 +1,7 @@
 //! Developer commands: everything that is tested, and the figures that the documentation speaks of.
 #![forbid(unsafe_code)]
 
+mod chance;
 mod churn;
 mod figures;
 mod heap;
@@ -11,6 +12,8 @@ mod sanitize;
 mod scenarios;
 mod served;
 mod simulate;
+#[cfg(target_os = "linux")]
+mod stutter;
 mod test;
 mod tour;
 mod vm;
@@ -39,6 +42,9 @@ usage: cargo xtask COMMAND
                      the tests in which threads meet under the thread sanitizer, with a standard library that is
                      instrumented too, or all tests of the selectors and the engine under the address sanitizer;
                      installs what it needs when it is root; takes long
+  stutter [--rounds N] [--seed S] [--busy N]
+                     every test of `cargo test`, in processes that are stopped and continued at random, with so many
+                     threads beside them that keep the processors busy; Linux only
   figures            system calls, user-space instructions and memory of `trunkline serve`
 ";
 
@@ -58,6 +64,8 @@ fn main() -> ExitCode {
         ["vm", ref words @ ..] => vm::run(words),
         ["sanitize", "thread"] => sanitize::threads(),
         ["sanitize", "address"] => sanitize::addresses(),
+        #[cfg(target_os = "linux")]
+        ["stutter", ref options @ ..] => stutter::run(options),
         ["figures"] => figures::run_with_raised_limit(),
         ["figures", figures::LIMIT_RAISED] => figures::run(),
         ["help" | "--help" | "-h"] => {

@@ -103,7 +103,10 @@ pub(crate) fn addresses() -> Outcome {
             .env("RUSTFLAGS", "-Zsanitizer=address")
             .env(
                 "LSAN_OPTIONS",
-                format!("suppressions={}", workspace_root().join(LEAKS_OF_OTHERS).display()),
+                format!(
+                    "suppressions={}",
+                    workspace_root().join(LEAKS_OF_OTHERS).display()
+                ),
             )
             .env(
                 "CARGO_TARGET_DIR",

@@ -13,7 +13,8 @@
 //!   for what is registered, `ENOENT` for what is not, `EPERM` for regular files on `epoll`.
 //! - Readiness is not masked by interest: what the system says besides is passed on. A hang-up makes a source
 //!   readable and writable, whatever it is watched for, and is reported for as long as it lasts.
-//! - A signal ends the wait with an error of the kind `Interrupted`, so that its handler can be run.
+//! - A signal ends the wait with an error of the kind `Interrupted`, so that its handler can be run. On Linux being
+//!   stopped and continued may do so too, without any handler (signal(7)).
 //!
 //! In what mechanisms differ, [`Capabilities`] says here too.
 //!

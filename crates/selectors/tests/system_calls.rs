@@ -123,18 +123,47 @@ fn calls_of(mechanism: Mechanism, trigger: Trigger) -> Option<Vec<String>> {
     let end = text.find(END).expect("the child ended");
     let first = &text[..begin].rsplit('\n').next().expect("a line");
     let thread = first.split_whitespace().next().expect("a number");
-    let calls = text[begin..end]
-        .lines()
-        .skip(1)
-        .filter_map(|line| line.strip_prefix(thread))
-        .map(str::trim_start)
-        .filter(|line| !line.starts_with("<...") && !line.contains(END) && line.contains('('))
-        .filter_map(|line| line.split('(').next())
-        .map(str::to_owned);
+    let lines = text[begin..end].lines().skip(1);
+    let lines = lines.filter_map(|line| line.strip_prefix(thread));
+    let mut calls = calls_in(lines.map(str::trim_start));
     // The last one is the beginning of the line that says END.
-    let mut calls: Vec<String> = calls.collect();
     assert_eq!(calls.pop().as_deref(), Some("write"));
     Some(calls)
+}
+
+/// The names of the calls in one thread's lines. One that was interrupted does not count: it is made again, and nobody can
+/// help it that a process is stopped and continued.
+fn calls_in<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut calls = Vec::new();
+    for line in lines {
+        let interrupted = line.contains("= -1 EINTR") || line.contains("= ? ERESTART");
+        let is_rest = line.starts_with("<...");
+        if is_rest && interrupted {
+            calls.pop();
+        }
+        let counts = !is_rest && !interrupted && !line.starts_with("---");
+        if counts && let Some((name, _)) = line.split_once('(') {
+            calls.push(name.to_owned());
+        }
+    }
+    calls
+}
+
+#[test]
+fn interrupted_calls_are_not_counted() {
+    let lines = [
+        "ppoll([{fd=4, events=POLLIN}], 1, NULL, NULL, 8) = ? ERESTARTNOHAND (To be restarted if no handler)",
+        "--- SIGSTOP {si_signo=SIGSTOP, si_code=SI_USER, si_pid=7, si_uid=0} ---",
+        "--- stopped by SIGSTOP ---",
+        "--- SIGCONT {si_signo=SIGCONT, si_code=SI_USER, si_pid=7, si_uid=0} ---",
+        "ppoll([{fd=4, events=POLLIN}], 1, NULL, NULL, 8 <unfinished ...>",
+        "<... ppoll resumed>)                = 1 ([{fd=4, revents=POLLIN}])",
+        "read(4, \"x\", 1)                     = 1",
+        "epoll_wait(5,  <unfinished ...>",
+        "<... epoll_wait resumed>[], 1024, -1) = -1 EINTR (Interrupted system call)",
+        "write(9, ",
+    ];
+    assert_eq!(calls_in(lines.into_iter()), ["ppoll", "read", "write"]);
 }
 
 fn assert_one_wait_per_turn(mechanism: Mechanism, wait: &str) {

@@ -73,11 +73,11 @@ fn a_short_life() -> Stats {
     assert_eq!((stats.accepted, stats.open, stats.frames_in), (1, 1, 1));
     assert_eq!((stats.bytes_in, stats.bytes_out), (6, 6));
     let mut refused = TcpStream::connect(address).unwrap();
-    assert_eq!(refused.read(&mut [0; 1]).unwrap(), 0);
+    assert_eq!(refused.read_to_end(&mut Vec::new()).unwrap(), 0);
     drop(refused);
     client.write_all(b"panic\n").unwrap();
     // Reset, or, if the reset overtakes the rest, the end of the stream.
-    assert!(!matches!(client.read(&mut [0; 1]), Ok(1..)));
+    assert!(!matches!(client.read_to_end(&mut Vec::new()), Ok(1..)));
     let stats = remote.stats(PATIENCE).unwrap();
     assert_eq!(stats.refused_for(Refusal::Handler), 1);
     assert_eq!(stats.closed_for(CauseKind::Panicked), 1);

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::chance::Chance;
 use crate::programs::{build_trunkline, is_installed};
 use crate::served::Served;
 use crate::{Outcome, heap};
@@ -254,7 +255,7 @@ fn vanish_for(server: &Served, duration: Duration, round: u64) -> Result<Counts,
 
 /// One client after the other, in ways that follow from the seed.
 fn client(addresses: &[SocketAddr], end: Instant, seed: u64) -> Result<Counts, String> {
-    let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut chance = Chance::new(seed);
     let mut silent = ways::Silent::default();
     let mut counts = Counts::default();
     while Instant::now() < end {
@@ -281,20 +282,4 @@ fn is_cut_off(error: &io::Error) -> bool {
         error.kind(),
         ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::NotConnected
     )
-}
-
-/// Numbers that look random and follow from a seed (xorshift64).
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 >> 8
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
 }

@@ -39,7 +39,7 @@ pub(crate) const WAYS: [Way; 8] = [
             let mut stream = connect(server)?;
             stream.write_all(b"hello\n")?;
             // There is something to read, and nobody reads it.
-            stream.peek(&mut [0]).map(drop)
+            uninterrupted(|| stream.peek(&mut [0])).map(drop)
         },
     },
     Way {
@@ -52,7 +52,7 @@ pub(crate) const WAYS: [Way; 8] = [
                 Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
                 _ => stream.set_nonblocking(false)?,
             }
-            stream.peek(&mut [0]).map(drop)
+            uninterrupted(|| stream.peek(&mut [0])).map(drop)
         },
     },
     Way {
@@ -100,9 +100,18 @@ fn talk(server: SocketAddr) -> io::Result<TcpStream> {
     let mut stream = connect(server)?;
     stream.write_all(b"hello\n")?;
     // A room answers with its welcome.
-    let count = stream.read(&mut [0; 1024])?;
-    if count == 0 {
-        return Err(ErrorKind::UnexpectedEof.into());
+    match uninterrupted(|| stream.read(&mut [0; 1024]))? {
+        0 => Err(ErrorKind::UnexpectedEof.into()),
+        _ => Ok(stream),
     }
-    Ok(stream)
+}
+
+/// A read with a timeout is interrupted also where this process was only stopped and continued.
+fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_getcpuclockid};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use super::processors::Processors;
@@ -151,7 +152,7 @@ impl Server {
         let mut sources = [PollFd::new(&ending, PollFlags::IN)];
         let patience = Timespec::try_from(PATIENCE).ok();
         // Either way the server is not needed any more: dropped, it is killed.
-        let _ = poll(&mut sources, patience.as_ref());
+        let _ = retry_on_intr(|| poll(&mut sources, patience.as_ref()));
     }
 }
 

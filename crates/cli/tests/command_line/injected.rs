@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::{Serving, assert_fails, run_command, trunkline, working_mechanisms};
+use crate::support::{PATIENCE, Serving, assert_fails, run_command, trunkline, working_mechanisms};
 
 /// The kernel counts a process's time in hundredths of a second. A server that spins uses all of them.
 const IDLE_TICKS_MAX: u64 = 25;
@@ -54,6 +54,15 @@ impl Trace {
         let text = std::fs::read_to_string(&self.0).expect("strace wrote its trace");
         text.matches("(INJECTED)").count()
     }
+
+    /// How many signals went unheard for that: whoever else sends anything sends whole lines.
+    fn lost_signals(&self) -> usize {
+        let text = std::fs::read_to_string(&self.0).expect("strace wrote its trace");
+        let said_by_a_handler =
+            |line: &&str| line.contains("sendto(") && line.contains(r#""X", 1"#);
+        let lost = text.lines().filter(said_by_a_handler);
+        lost.filter(|line| line.contains("(INJECTED)")).count()
+    }
 }
 
 impl Drop for Trace {
@@ -74,7 +83,7 @@ fn on_each_mechanism(injection: &str, count_min: usize, act: impl Fn(&str, &Serv
         let arguments = ["echo", ":0", "--mechanism", mechanism];
         let serving = Serving::start_command(injected(injection, &trace.0, &arguments), 1);
         act(mechanism, &serving);
-        serving.signal_under_instrument(Signal::INT);
+        interrupt(&serving, &trace);
         let (status, lines) = serving.wait();
         assert!(status.success(), "{mechanism}: {lines:?}");
         let panicked = lines.iter().any(|line| line.contains("panicked"));
@@ -82,6 +91,22 @@ fn on_each_mechanism(injection: &str, count_min: usize, act: impl Fn(&str, &Serv
         let count = trace.injected();
         assert!(count >= count_min, "{mechanism}: {count} calls failed");
     }
+}
+
+/// Has the server stop. The handler of a signal tells the rest of the program by a byte, which it sends without a look at the
+/// outcome, for without injections it cannot fail: where that was tampered with, nobody has heard of the signal.
+fn interrupt(serving: &Serving, trace: &Trace) {
+    let mut sent = 0;
+    for _ in 0..PATIENCE.as_secs() {
+        if trace.lost_signals() == sent {
+            serving.signal_under_instrument(Signal::INT);
+            sent += 1;
+        }
+        if serving.next_line(Duration::from_secs(1)).is_some() {
+            return;
+        }
+    }
+    panic!("it does not stop");
 }
 
 /// Ten clients talk and leave.
@@ -144,6 +169,35 @@ fn s41_eintr_storm() {
         }
         assert!(client.hears_nothing_for(Duration::from_millis(20)));
     });
+}
+
+/// The read that takes a wake is interrupted: left where it is, the wake would end every wait from then on.
+#[test]
+fn s41_an_interrupted_wake_is_taken_all_the_same() {
+    if !strace_runs() {
+        return;
+    }
+    for mechanism in working_mechanisms() {
+        // Every second read of a thread fails: after so many messages or after one more, the one that takes the wake.
+        for messages in [4, 5] {
+            let trace = Trace::new(&format!("wake-{mechanism}-{messages}"));
+            let arguments = ["echo", ":0", "--mechanism", mechanism, "--drain-lag", "1s"];
+            let storm = injected("read:error=EINTR:when=4+2", &trace.0, &arguments);
+            let serving = Serving::start_command(storm, 1);
+            let mut client = serving.client(0);
+            for number in 0..messages {
+                client.send(format!("{number}\n"));
+                assert_eq!(client.line(), number.to_string(), "{mechanism}");
+            }
+            let before = serving.cpu_ticks();
+            interrupt(&serving, &trace);
+            assert!(client.hears_nothing_for(Duration::from_millis(800)));
+            let spent = serving.cpu_ticks() - before;
+            assert!(spent <= IDLE_TICKS_MAX, "{mechanism}: {spent} ticks");
+            drop(client);
+            assert!(serving.wait().0.success());
+        }
+    }
 }
 
 /// Where the system knows no `io_uring`, the best of the others is taken, and the line that says where the server listens

@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -144,6 +144,15 @@ impl Serving {
             .expect("a line on standard error")
     }
 
+    /// The next line on standard error, if one comes within this time.
+    pub(crate) fn next_line(&self, patience: Duration) -> Option<String> {
+        match self.lines.recv_timeout(patience) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => panic!("it has ended"),
+        }
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
@@ -181,9 +190,9 @@ impl Serving {
             stat.rsplit_once(") ")
                 .is_some_and(|(_, fields)| fields.starts_with('T'))
         };
-        let patience = std::time::Instant::now() + PATIENCE;
+        let patience = Instant::now() + PATIENCE;
         while !std::fs::read_dir(&tasks).unwrap().all(stopped) {
-            assert!(std::time::Instant::now() < patience, "it does not stop");
+            assert!(Instant::now() < patience, "it does not stop");
             thread::yield_now();
         }
     }
@@ -313,17 +322,21 @@ impl Client {
         self.reader.get_ref().shutdown(Shutdown::Write).unwrap();
     }
 
-    /// Whether nothing comes for so long.
+    /// Whether nothing comes for so long. A process that is stopped and continued has a read with a timeout interrupted,
+    /// without any handler (signal(7)); what is left of the time is waited for then.
     pub(crate) fn hears_nothing_for(&mut self, duration: Duration) -> bool {
-        self.reader
-            .get_ref()
-            .set_read_timeout(Some(duration))
-            .unwrap();
-        let result = self.reader.fill_buf().map(<[u8]>::len);
-        self.reader
-            .get_ref()
-            .set_read_timeout(Some(PATIENCE))
-            .unwrap();
+        let end = Instant::now() + duration;
+        let result = loop {
+            let left = end.saturating_duration_since(Instant::now());
+            // None at all would mean for ever.
+            let left = left.max(Duration::from_millis(1));
+            self.stream().set_read_timeout(Some(left)).unwrap();
+            match self.reader.fill_buf() {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                result => break result.map(<[u8]>::len),
+            }
+        };
+        self.stream().set_read_timeout(Some(PATIENCE)).unwrap();
         match result {
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => true,
             other => {

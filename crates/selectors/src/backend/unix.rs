@@ -185,8 +185,8 @@ impl Signal {
 
     pub(crate) fn clear(&self) {
         // It does not block, and has nothing to say but "not raised", which is what is wanted here. The waker raises
-        // it once before it is cleared, so what one raise wrote is all there is.
-        let _ = rustix::io::read(self.ends().0, &mut [0_u8; 8]);
+        // it once before it is cleared, so what one raise wrote is all there is. Left raised it would end every wait.
+        let _ = rustix::io::retry_on_intr(|| rustix::io::read(self.ends().0, &mut [0_u8; 8]));
     }
 }
 

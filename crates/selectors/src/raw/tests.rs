@@ -56,10 +56,38 @@ fn add(selector: &RawSelector, source: &impl AsRawFd, token: u64, interest: Inte
     add_with(selector, source, token, interest, Trigger::Level).unwrap();
 }
 
+/// A wait that goes on when it is interrupted, as a process is that is stopped and continued.
+fn select(selector: &RawSelector, events: &mut Events, timeout: Option<Duration>) -> Selected {
+    let end = timeout.map(|timeout| Instant::now() + timeout);
+    let mut interrupted = false;
+    loop {
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        match selector.select(events, left) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => interrupted = true,
+            // Another thread came in between.
+            Err(error) if interrupted && error.kind() == io::ErrorKind::ResourceBusy => {}
+            result => return result.unwrap(),
+        }
+    }
+}
+
+/// Tells the other threads of a test that it is over, also where it ends in a panic: they would go on for ever.
+struct Over<'a> {
+    is_over: &'a AtomicBool,
+    selector: &'a RawSelector,
+}
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Release);
+        let _ = self.selector.waker().wake();
+    }
+}
+
 /// What one wait tells: tokens with readiness, in the order of the tokens, and whether it was woken.
 fn wait(selector: &RawSelector, timeout: Option<Duration>) -> (Vec<(u64, Readiness)>, bool) {
     let mut events = Events::new();
-    let selected = selector.select(&mut events, timeout).unwrap();
+    let selected = select(selector, &mut events, timeout);
     let mut told: Vec<_> = events
         .iter()
         .map(|event| (event.token, event.readiness))
@@ -398,12 +426,14 @@ fn no_registration_is_overlooked_among_many() {
     const ROUNDS: u64 = 3_000;
     on_each_mechanism(|selector| {
         let (sender, told) = mpsc::channel();
-        let stop = AtomicBool::new(false);
+        let is_over = &AtomicBool::new(false);
         std::thread::scope(|scope| {
+            let _over = Over { is_over, selector };
             scope.spawn(|| {
+                let _over = Over { is_over, selector };
                 let mut events = Events::new();
-                while !stop.load(Ordering::Acquire) {
-                    selector.select(&mut events, PATIENCE).unwrap();
+                while !is_over.load(Ordering::Acquire) {
+                    select(selector, &mut events, PATIENCE);
                     for event in events.iter() {
                         sender.send(event.token).unwrap();
                     }
@@ -425,8 +455,6 @@ fn no_registration_is_overlooked_among_many() {
                 selector.unregister(source.as_raw_fd()).unwrap();
                 gone.insert(round);
             }
-            stop.store(true, Ordering::Release);
-            selector.waker().wake().unwrap();
         });
     });
 }
@@ -437,13 +465,15 @@ fn w1_no_wake_is_lost_among_changes() {
     const WAKES: usize = 3_000;
     on_each_mechanism(|selector| {
         let (a, _b) = pair();
-        let stop = AtomicBool::new(false);
+        let is_over = &AtomicBool::new(false);
         let (sender, woken) = mpsc::channel();
         std::thread::scope(|scope| {
+            let _over = Over { is_over, selector };
             scope.spawn(|| {
+                let _over = Over { is_over, selector };
                 let mut events = Events::new();
-                while !stop.load(Ordering::Acquire) {
-                    let selected = selector.select(&mut events, PATIENCE).unwrap();
+                while !is_over.load(Ordering::Acquire) {
+                    let selected = select(selector, &mut events, PATIENCE);
                     assert_eq!(selected.events, 0);
                     if selected.woken {
                         sender.send(()).unwrap();
@@ -451,7 +481,8 @@ fn w1_no_wake_is_lost_among_changes() {
                 }
             });
             scope.spawn(|| {
-                while !stop.load(Ordering::Acquire) {
+                let _over = Over { is_over, selector };
+                while !is_over.load(Ordering::Acquire) {
                     add(selector, &a, 1, Interest::READ);
                     selector.unregister(a.as_raw_fd()).unwrap();
                 }
@@ -461,8 +492,6 @@ fn w1_no_wake_is_lost_among_changes() {
                 waker.wake().unwrap();
                 woken.recv_timeout(PATIENCE.unwrap()).expect("a wake");
             }
-            stop.store(true, Ordering::Release);
-            waker.wake().unwrap();
         });
     });
 }
@@ -496,17 +525,23 @@ fn several_threads_wait_where_the_capabilities_say_so() {
     on_each_mechanism(|selector| {
         let (a, mut b) = pair();
         add(selector, &a, 1, Interest::READ);
-        let second = while_it_waits(selector, PATIENCE, |_| {
+        let first = while_it_waits(selector, PATIENCE, |sleeps| {
             let mut events = Events::new();
-            let result = selector.select(&mut events, NO_TIME);
             if selector.capabilities().several_waiters {
-                assert_eq!(result.unwrap(), Selected::default());
+                assert_eq!(select(selector, &mut events, NO_TIME), Selected::default());
             } else {
-                assert_eq!(result.unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+                let refused = loop {
+                    match selector.select(&mut events, NO_TIME) {
+                        Err(error) if error.kind() != io::ErrorKind::Interrupted => break error,
+                        // The first one was interrupted, and waits again.
+                        _ => sleeps(),
+                    }
+                };
+                assert_eq!(refused.kind(), io::ErrorKind::ResourceBusy);
             }
             b.write_all(b"x").unwrap();
         });
-        assert_eq!(second, (vec![(1, READABLE)], false));
+        assert_eq!(first, (vec![(1, READABLE)], false));
         // The other one is done, so it is anybody's turn.
         assert_eq!(look(selector), [(1, READABLE)]);
     });
@@ -517,25 +552,38 @@ fn w3_a_signal_ends_the_wait_as_interrupted() {
     let caught = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(signal_hook::consts::SIGUSR2, Arc::clone(&caught)).unwrap();
     on_each_mechanism(|selector| {
-        let (sender, started) = mpsc::channel();
-        std::thread::scope(|scope| {
-            let waiter = scope.spawn(move || {
-                sender.send(rustix::thread::gettid()).unwrap();
-                selector.select(&mut Events::new(), PATIENCE)
-            });
-            let thread = started.recv().unwrap();
-            await_sleep_of(thread);
-            // Linux takes a thread's number here too, and hands the signal to that thread if it can.
-            rustix::process::kill_process(thread, rustix::process::Signal::USR2).unwrap();
-            let error = waiter.join().unwrap().unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::Interrupted);
-        });
+        // Others interrupt waits too: whoever stops this process and continues it.
+        caught.store(false, Ordering::Relaxed);
+        while !caught.load(Ordering::Relaxed) {
+            interrupt_a_wait(selector);
+        }
         // And it is as good as before.
         let (a, _b) = ready();
         add(selector, &a, 1, Interest::READ);
         assert_eq!(look(selector), [(1, READABLE)]);
     });
-    assert!(caught.load(Ordering::Relaxed));
+}
+
+/// Has a thread wait, and sends it a signal once it sleeps.
+fn interrupt_a_wait(selector: &RawSelector) {
+    let (sender, started) = mpsc::channel();
+    let (may_end, end) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(move || {
+            sender.send(rustix::thread::gettid()).unwrap();
+            let result = selector.select(&mut Events::new(), PATIENCE);
+            // Its number is its own until the signal was sent.
+            let _ = end.recv();
+            result
+        });
+        let thread = started.recv().unwrap();
+        await_sleep_of(thread);
+        // Linux takes a thread's number here too, and hands the signal to that thread if it can.
+        rustix::process::kill_process(thread, rustix::process::Signal::USR2).unwrap();
+        drop(may_end);
+        let error = waiter.join().unwrap().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Interrupted);
+    });
 }
 
 #[test]
@@ -550,7 +598,7 @@ fn more_are_ready_than_a_batch_holds() {
         let mut told = HashSet::new();
         let mut events = Events::new();
         for _ in 0..3 {
-            selector.select(&mut events, NO_TIME).unwrap();
+            select(selector, &mut events, NO_TIME);
             told.extend(events.iter().map(|event| event.token));
         }
         assert_eq!(told.len() as u64, SOURCES, "some starve");

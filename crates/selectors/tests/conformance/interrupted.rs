@@ -67,7 +67,7 @@ pub(crate) fn w3_eintr_keeps_the_deadline(mechanism: Mechanism) {
         rustix::event::poll(&mut [], Some(&second)),
         Err(Errno::INTR)
     );
-    assert_eq!(caught.load(Ordering::Relaxed), 1);
+    assert!(caught.load(Ordering::Relaxed) > 0);
 
     let timeout = Duration::from_millis(150);
     let start = Instant::now();

@@ -10,8 +10,9 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, Mode};
-use rustix::io::Errno;
+use rustix::fs::FlockOperation::LockExclusive;
+use rustix::fs::{Mode, flock};
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::address::Problem;
@@ -206,7 +207,7 @@ fn bind_to_file(socket: &OwnedFd, name: &SocketAddrUnix, path: &Path) -> io::Res
     let directory = fs::File::open(directory.unwrap_or(Path::new(".")));
     let _locked = directory
         .ok()
-        .filter(|directory| rustix::fs::flock(directory, FlockOperation::LockExclusive).is_ok());
+        .filter(|directory| retry_on_intr(|| flock(directory, LockExclusive)).is_ok());
     match rustix::net::bind(socket, name) {
         Err(Errno::ADDRINUSE) => {}
         bound => return Ok(bound?),

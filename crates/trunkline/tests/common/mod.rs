@@ -103,10 +103,20 @@ impl Client<TcpStream> {
         self.stream().shutdown(Shutdown::Write).unwrap();
     }
 
-    /// Whether nothing comes for so long.
+    /// Whether nothing comes for so long. A process that is stopped and continued has a read with a timeout interrupted,
+    /// without any handler (signal(7)); what is left of the time is waited for then.
     pub(crate) fn hears_nothing_for(&mut self, duration: Duration) -> bool {
-        self.stream().set_read_timeout(Some(duration)).unwrap();
-        let result = self.reader.fill_buf().map(<[u8]>::len);
+        let end = Instant::now() + duration;
+        let result = loop {
+            let left = end.saturating_duration_since(Instant::now());
+            // None at all would mean for ever.
+            let left = left.max(Duration::from_millis(1));
+            self.stream().set_read_timeout(Some(left)).unwrap();
+            match self.reader.fill_buf() {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                result => break result.map(<[u8]>::len),
+            }
+        };
         self.stream().set_read_timeout(Some(PATIENCE)).unwrap();
         matches!(result, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
     }

@@ -272,7 +272,11 @@ pub(crate) fn e7_a_flooding_peer_starves_nobody<N: Network, P: FnMut()>(apart: A
                 // It reads, so that nothing holds it back.
                 stage.hear(&mut flooding);
                 let frames = stage.server.stats().frames_in;
-                assert!(frames - before <= FRAMES_IN_TURN_MAX, "a long turn");
+                assert!(
+                    frames - before <= FRAMES_IN_TURN_MAX,
+                    "a long turn: {} frames",
+                    frames - before
+                );
                 before = frames;
                 stage.hear(peer);
                 peer.heard.len() == 5 * round

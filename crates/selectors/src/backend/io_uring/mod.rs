@@ -28,7 +28,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 use rustix::event::PollFd;
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::platform::{borrow, timespec};
 use super::{BATCH, Flags};
@@ -282,7 +282,7 @@ impl IoUring {
 
     fn apply_in_this_thread(&mut self) -> Result<(), Errno> {
         for _ in 0..LOOKS_MAX {
-            self.watched.tell(&mut self.ring)?;
+            retry_on_intr(|| self.watched.tell(&mut self.ring))?;
             let looked = self.ring.look();
             self.keep_answers();
             match looked {
@@ -359,7 +359,7 @@ impl IoUring {
         }
         let now = timespec(Duration::ZERO);
         // Without the memory for this call they are told as they are.
-        if rustix::io::retry_on_intr(|| rustix::event::poll(&mut self.table, Some(&now))).is_ok() {
+        if retry_on_intr(|| rustix::event::poll(&mut self.table, Some(&now))).is_ok() {
             for (position, answer) in self.suspects.iter().zip(&self.table) {
                 let (key, flags) = &mut self.batch[*position as usize];
                 *flags = Flags(answer.revents().bits());
@@ -377,9 +377,9 @@ impl Drop for IoUring {
     fn drop(&mut self) {
         let IoUring { ring, watched, .. } = self;
         // A thread to which the ring does not belong can do nothing; the kernel then does it when the ring is closed.
-        while watched.stop_all() && watched.cancel(ring).is_ok() {
+        while watched.stop_all() && retry_on_intr(|| watched.cancel(ring)).is_ok() {
             let mut left = watched.rows();
-            while left > 0 && ring.look().is_ok() {
+            while left > 0 && retry_on_intr(|| ring.look()).is_ok() {
                 // One that has to be cancelled again is unwanted again.
                 for answer in ring.answers() {
                     watched.found(&answer);

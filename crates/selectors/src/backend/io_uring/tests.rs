@@ -3,6 +3,10 @@
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::sys::pthread::{pthread_kill, pthread_self};
 
 use super::super::Signal;
 use super::ring::Setup;
@@ -37,9 +41,16 @@ fn pair() -> (UnixStream, UnixStream) {
     (ours, peer)
 }
 
-/// The batch of one wait, sorted.
+/// The batch of one wait, sorted. Whatever interrupts it (this process may be stopped and continued), it goes on.
 fn told(io_uring: &mut IoUring, timeout: Duration) -> Vec<(Key, u16)> {
-    let found = io_uring.wait(Some(timeout)).unwrap();
+    let end = std::time::Instant::now() + timeout;
+    let found = loop {
+        let left = end.saturating_duration_since(std::time::Instant::now());
+        match io_uring.wait(Some(left)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => break result.unwrap(),
+        }
+    };
     let mut told: Vec<_> = std::iter::from_fn(|| io_uring.next())
         .map(|(key, flags)| (key, flags.0))
         .collect();
@@ -109,7 +120,8 @@ fn every_way_to_set_it_up_gives_the_same_answers() {
         // The next wait has it let go, or this.
         io_uring.apply().unwrap();
         peer.set_read_timeout(Some(PATIENCE)).unwrap();
-        assert_eq!(peer.read(&mut [0]).unwrap(), 0, "{setup:?} lets go");
+        let rest = peer.read_to_end(&mut Vec::new());
+        assert_eq!(rest.unwrap(), 0, "{setup:?} lets go");
     }
 }
 
@@ -158,9 +170,50 @@ fn queues_that_are_too_small_lose_nothing() {
         for (ours, mut peer) in pairs {
             drop(ours);
             peer.set_read_timeout(Some(PATIENCE)).unwrap();
-            assert_eq!(peer.read(&mut [0]).unwrap(), 0);
+            assert_eq!(peer.read_to_end(&mut Vec::new()).unwrap(), 0);
         }
     }
+}
+
+/// A cancellation that a signal interrupts is made all the same.
+#[test]
+fn w3_what_is_dropped_while_signals_come_is_let_go_at_once() {
+    signal_hook::flag::register(signal_hook::consts::SIGUSR1, Arc::default()).unwrap();
+    let this_thread = pthread_self();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                pthread_kill(this_thread, nix::sys::signal::Signal::SIGUSR1).unwrap();
+            }
+        });
+        let kept = (0..100).map(|_| {
+            let (mut io_uring, _signal) = over(Setup::Deferred, 8)?;
+            let pairs: Vec<_> = (0..50).map(|_| pair()).collect();
+            for (slot, (ours, _)) in pairs.iter().enumerate() {
+                io_uring
+                    .register(
+                        ours.as_raw_fd(),
+                        key(slot as u32),
+                        Interest::READ,
+                        Trigger::Level,
+                    )
+                    .unwrap();
+            }
+            now(&mut io_uring);
+            drop(io_uring);
+            let (ours, peers): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+            drop(ours);
+            let kept = peers.into_iter().filter(|mut peer| {
+                peer.set_nonblocking(true).unwrap();
+                peer.read(&mut [0]).is_err()
+            });
+            Some(kept.count())
+        });
+        let kept: Vec<_> = kept.flatten().filter(|count| *count > 0).collect();
+        is_over.store(true, Ordering::Relaxed);
+        assert_eq!(kept, []);
+    });
 }
 
 #[test]
@@ -216,11 +269,13 @@ fn asking_whether_it_works_interrupts_nobody() {
     // With a timeout, a read that is interrupted is not resumed.
     let pause = Duration::from_millis(50);
     ours.set_read_timeout(Some(pause)).unwrap();
-    for _ in 0..5 {
+    // A question that interrupts does so every time; whoever stops this process and continues it, now and then.
+    let tries = (0..50).map(|_| {
         check().unwrap_or_else(|reason| eprintln!("{reason}"));
-        let error = ours.read(&mut [0]).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
-    }
+        ours.read(&mut [0]).unwrap_err().kind()
+    });
+    let mut kinds = tries.skip_while(|kind| *kind == io::ErrorKind::Interrupted);
+    assert_eq!(kinds.next(), Some(io::ErrorKind::WouldBlock));
 }
 
 /// What a sandbox does: the system calls of `io_uring` are answered with `errno`, in this thread from now on.
