@@ -248,8 +248,8 @@ pub(crate) fn e7_a_flooding_peer_starves_nobody<N: Network, P: FnMut()>(apart: A
     const LIGHT: usize = 8;
     const ROUNDS: usize = 50;
     const BUDGET: usize = 16;
-    // Between two looks there is one turn.
-    const FRAMES_IN_TURN_MAX: u64 = (BUDGET + LIGHT) as u64;
+    // Between two looks the loop has one turn, in which the flooding one has two: for what is new, and for what was left.
+    const FRAMES_IN_TURN_MAX: u64 = (2 * BUDGET + LIGHT) as u64;
     let small = Options {
         read_budget_bytes: 16 * 1024,
         frame_budget: BUDGET,
