@@ -4,6 +4,7 @@
 mod chance;
 mod churn;
 mod figures;
+mod heap;
 mod platforms;
 mod programs;
 mod sanitize;

@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::Outcome;
+use crate::{Outcome, heap};
 
 /// Starting and draining take longer under an instrument, but not this long.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -128,6 +128,20 @@ impl Served {
         kibibytes
             .map(|count| count * 1024)
             .ok_or_else(|| "the system does not tell RssAnon".into())
+    }
+
+    /// Bytes that it has allocated and not freed. Afterwards it holds no memory that is free. It has to be started with
+    /// `heap::COUNT_EXACTLY`, and to be at rest.
+    pub(crate) fn allocated_memory(&self) -> Result<u64, String> {
+        heap::ask(self.server_id())?;
+        let deadline = Instant::now() + DEADLINE;
+        let mut report = Vec::new();
+        while report.last().is_none_or(|line| line != heap::END) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = self.chatter.recv_timeout(left);
+            report.push(line.map_err(|_| "the server does not tell what it has allocated")?);
+        }
+        heap::bytes_in_use(&report)
     }
 
     /// Interrupts the server as Ctrl-C does, and waits until it, and its instrument, have ended.

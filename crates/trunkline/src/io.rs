@@ -271,8 +271,8 @@ impl<H: Handler> Io<'_, H> {
         self.core.release(id);
     }
 
-    /// Calls [`Handler::timer`] for this connection with `token`, once, after `delay`: never early, and at
-    /// the soonest in the next turn. The timer dies with the connection. `None` when it is gone already.
+    /// Calls [`Handler::timer`] for this connection with `token`, once, after `delay`, counted from [`Io::now`]: never
+    /// early, and at the soonest in the next turn. The timer dies with the connection. `None` when it is gone already.
     pub fn after(&mut self, delay: Duration, token: u64) -> Option<TimerId> {
         self.after_on(self.id, delay, token)
     }

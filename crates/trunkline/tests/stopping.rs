@@ -4,6 +4,7 @@
 mod common;
 
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{Client, PATIENCE, mechanisms, serve, until};
@@ -17,31 +18,32 @@ use trunkline::{
 fn a7_graceful_drain_under_load_answers_every_accepted_request() {
     const CLIENTS: usize = 16;
     for mechanism in mechanisms() {
+        let answered = AtomicU64::new(0);
         let stats = serve(mechanism, Options::default(), |address, remote| {
             std::thread::scope(|scope| {
-                let clients: Vec<_> = (0..CLIENTS)
-                    .map(|_| scope.spawn(move || ask_until_closed(address)))
-                    .collect();
-                // In the midst of it.
-                std::thread::spawn({
-                    let remote = remote.clone();
-                    move || {
-                        until("ready", || remote.is_ready());
-                        remote.stop();
-                    }
-                });
-                for client in clients {
-                    client.join().unwrap();
+                for _ in 0..CLIENTS {
+                    scope.spawn(|| ask_until_closed(address, &answered));
                 }
+                // In the midst of it.
+                until("busy", || {
+                    answered.load(Ordering::Relaxed) >= 10 * CLIENTS as u64
+                });
+                remote.stop();
             });
         });
+        assert_eq!(
+            stats.frames_in,
+            answered.into_inner(),
+            "{mechanism}: {stats:?}"
+        );
         assert_eq!(stats.drained.aborted, 0, "{mechanism}: {stats:?}");
         assert_eq!(stats.drained.unsent_bytes, 0, "{mechanism}: {stats:?}");
     }
 }
 
-/// Asks again and again. The connection may end between an answer and the next question, and nowhere else.
-fn ask_until_closed(address: std::net::SocketAddr) {
+/// Asks again and again, and counts the answers. The connection may end between an answer and the next question, and
+/// nowhere else.
+fn ask_until_closed(address: std::net::SocketAddr, answered: &AtomicU64) {
     // The listener may be gone before this client comes.
     let Ok(stream) = TcpStream::connect(address) else {
         return;
@@ -55,6 +57,7 @@ fn ask_until_closed(address: std::net::SocketAddr) {
             // Closed in order: the question came too late to be taken.
             None => return,
         }
+        answered.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -17,8 +17,6 @@ mod data;
 mod deadlines;
 #[path = "suite/every_operation.rs"]
 mod every_operation;
-#[path = "suite/fairness.rs"]
-mod fairness;
 #[path = "suite/flow.rs"]
 mod flow;
 #[path = "suite/leap.rs"]
@@ -91,10 +89,6 @@ macro_rules! suite {
                 deadlines::a_lifetime_ends_whatever_the_connection_does
                 deadlines::who_keeps_all_deadlines_never_notices_them
 
-                fairness::a4_a_slow_reader_does_not_hold_up_others
-                fairness::e7_a_flooding_peer_does_not_starve_the_light_ones
-                fairness::w6_cancelled_timers_do_not_keep_the_loop_turning
-
                 rates::input_is_read_as_fast_as_its_rate
                 rates::output_is_written_as_fast_as_its_rate
                 rates::who_sends_a_frame_too_slowly_is_reset
@@ -103,6 +97,7 @@ macro_rules! suite {
 
                 waking::timers_fire_in_order_never_early_and_die_with_their_connection
                 waking::timers_can_be_set_anew
+                waking::w6_cancelled_timers_do_not_keep_the_loop_turning
                 waking::w1_messages_of_other_threads_all_arrive
                 waking::s40_wake_in_callback
                 waking::s42_timer_reentrancy

@@ -321,9 +321,11 @@ mod tests {
             .collect();
         assert!(!waiting.is_empty());
         assert!(listen(&address, 8, None).is_err());
-        // As if it had been killed.
-        std::mem::forget(file);
-        drop(listener);
+        // As if it had been killed: who ends by itself removes the file.
+        let aside = path.with_extension("aside");
+        fs::rename(&path, &aside).unwrap();
+        drop((listener, file));
+        fs::rename(&aside, &path).unwrap();
         assert!(path.exists());
         let (_listener, file) = listen(&address, 8, None).unwrap();
         UnixStream::connect(&path).unwrap();

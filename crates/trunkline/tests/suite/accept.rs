@@ -1,52 +1,41 @@
 //! The cases about accepting.
 
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use trunkline::network::Network;
 use trunkline::{Flow, Io, Options, Role};
 
-use super::pair::{Apart, Happening, Pair, bump, converse_apart, counter, options};
+use super::pair::{Apart, Happening, Pair, bump, counter, options};
 use super::scripted::{Stage, assert_few, echo};
 
 /// Every other client is gone, with a reset, before the server has accepted any.
 pub(crate) fn a2_resets_in_the_backlog_end_nothing<N: Network, P: FnMut()>(apart: Apart<N, P>) {
     const CLIENTS: usize = 10;
-    let answered = counter();
-    let (asked, heard) = (counter(), Rc::clone(&answered));
-    let mut opened = 0;
-    let serve = move |_: Option<Role>, io: &mut Io<'_, Pair>, happening: Happening<'_>| {
-        match happening {
-            Happening::Frame(_) => {
-                let _ = io.send(b"answer");
-                if bump(&asked) == CLIENTS / 2 {
-                    io.stop();
-                }
-            }
-            Happening::End => io.close(),
-            _ => {}
-        }
-        Flow::Continue
-    };
-    let ask = move |_: Option<Role>, io: &mut Io<'_, Pair>, happening: Happening<'_>| {
-        match happening {
-            Happening::Open if opened % 2 == 0 => {
-                opened += 1;
-                io.abort();
-            }
-            Happening::Open => {
-                opened += 1;
-                let _ = io.send(b"question");
-            }
-            Happening::Frame(_) => {
-                bump(&heard);
-            }
-            Happening::End => io.close(),
-            _ => {}
-        }
-        Flow::Continue
-    };
-    let (server, _) = converse_apart(apart, options(), CLIENTS, serve, ask);
-    assert_eq!(answered.get(), CLIENTS / 2, "{server:?}");
+    let mut stage = Stage::new(apart, options(), echo);
+    let mut peers: Vec<_> = (0..CLIENTS).map(|_| stage.begin()).collect();
+    // The server has no turn meanwhile.
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !peers.iter().all(|peer| stage.is_connected(peer)) {
+        assert!(Instant::now() < patience, "never connected");
+        stage.wait();
+    }
+    assert_eq!(stage.server.stats().accepted, 0);
+    for peer in peers.iter().step_by(2) {
+        stage.abort(peer);
+    }
+    for peer in peers.iter_mut().skip(1).step_by(2) {
+        stage.send(peer, b"question\n");
+        stage.hear_bytes(peer, 9);
+        stage.close(peer);
+    }
+    // The listener is as it was.
+    let mut late = stage.connect();
+    stage.send(&mut late, b"question\n");
+    stage.hear_bytes(&mut late, 9);
+    stage.close(&late);
+    let stats = stage.end();
+    assert_eq!(stats.frames_in as usize, CLIENTS / 2 + 1, "{stats:?}");
 }
 
 /// More clients than the backlog holds come before the server has had a turn: the system lets them try again, and each
@@ -63,6 +52,8 @@ pub(crate) fn s05_backlog_overflow<N: Network, P: FnMut()>(apart: Apart<N, P>) {
     for _ in 0..2 {
         stage.wait();
     }
+    let waiting = peers.iter().filter(|peer| !stage.is_connected(peer));
+    assert!(waiting.count() > 0, "the backlog has held them all");
     for peer in &mut peers {
         stage.until("connected", |stage| stage.is_connected(peer));
         stage.send(peer, b"served\n");

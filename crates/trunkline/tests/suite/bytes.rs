@@ -8,17 +8,33 @@ use trunkline::{Flow, Io, Options, Role};
 use super::pair::{Apart, Happening, Pair, bump, counter, options};
 use super::scripted::{Stage, assert_few, echo, numbered_lines};
 
-/// Four megabytes there and back through socket buffers that hold a part of it: no write is ever whole.
+/// Four megabytes there, and back all at once, more than any socket takes: what a short write leaves comes later, in order.
 pub(crate) fn s15_short_write_4mb<N: Network, P: FnMut()>(apart: Apart<N, P>) {
-    let mut stage = Stage::new(apart, options(), echo);
+    const LINES: usize = 64;
+    let mut kept = Vec::new();
+    let play = move |_: Option<Role>, io: &mut Io<'_, Pair>, happening: Happening<'_>| {
+        match happening {
+            Happening::Frame(frame) => kept.push(frame.to_vec()),
+            Happening::End => io.close(),
+            _ => {}
+        }
+        if kept.len() == LINES {
+            for line in kept.drain(..) {
+                assert!(io.send(&line).is_queued());
+            }
+        }
+        Flow::Continue
+    };
+    let mut stage = Stage::new(apart, options(), play);
     let mut peer = stage.connect();
-    let sent = numbered_lines(64, 64 * 1024);
-    let mut position = 0;
-    stage.until("echoed", |stage| {
-        position += stage.send_some(&mut peer, &sent[position..]);
-        stage.hear(&mut peer);
-        peer.heard.len() >= sent.len()
+    let sent = numbered_lines(LINES, 64 * 1024);
+    stage.send(&mut peer, &sent);
+    stage.until("taken", |stage| {
+        stage.server.stats().frames_in as usize == LINES
     });
+    let written = stage.server.stats().bytes_out as usize;
+    assert!(written < sent.len(), "the write was whole");
+    stage.hear_bytes(&mut peer, sent.len());
     assert!(peer.heard == sent, "the bytes differ");
     stage.finish(&peer);
     stage.hear_end(&mut peer);
@@ -226,21 +242,24 @@ pub(crate) fn a4_a_slow_reader_blocks_nobody<N: Network, P: FnMut()>(apart: Apar
 }
 
 /// One sends without a pause, as much as the network takes. Whoever says little is answered in as many turns as if it
-/// were not there.
+/// were not there, and no turn is longer than the budget allows.
 pub(crate) fn e7_a_flooding_peer_starves_nobody<N: Network, P: FnMut()>(apart: Apart<N, P>) {
     const TURNS_MAX: u64 = 8;
     const LIGHT: usize = 8;
     const ROUNDS: usize = 50;
+    const BUDGET: usize = 16;
+    // Between two looks the loop has one turn, in which the flooding one has two: for what is new, and for what was left.
+    const FRAMES_IN_TURN_MAX: u64 = (2 * BUDGET + LIGHT) as u64;
     let small = Options {
         read_budget_bytes: 16 * 1024,
-        frame_budget: 16,
+        frame_budget: BUDGET,
         ..options()
     };
     let mut stage = Stage::new(apart, small, echo);
     let mut flooding = stage.connect();
     let mut light: Vec<_> = (0..LIGHT).map(|_| stage.connect()).collect();
     let flood = numbered_lines(4096, 64);
-    let (mut position, mut late) = (0, 0);
+    let (mut position, mut late, mut before) = (0, 0, 0);
     for round in 1..=ROUNDS {
         for peer in &mut light {
             assert_eq!(stage.send_some(peer, b"and?\n"), 5);
@@ -252,6 +271,13 @@ pub(crate) fn e7_a_flooding_peer_starves_nobody<N: Network, P: FnMut()>(apart: A
                 position = (position + count) % flood.len();
                 // It reads, so that nothing holds it back.
                 stage.hear(&mut flooding);
+                let frames = stage.server.stats().frames_in;
+                assert!(
+                    frames - before <= FRAMES_IN_TURN_MAX,
+                    "a long turn: {} frames",
+                    frames - before
+                );
+                before = frames;
                 stage.hear(peer);
                 peer.heard.len() == 5 * round
             });

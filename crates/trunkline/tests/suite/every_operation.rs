@@ -1,33 +1,41 @@
 //! Every operation from every callback.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use trunkline::network::Network;
-use trunkline::{Flow, Options, Overflow, Role};
+use trunkline::{EventLoop, Flow, Io, Options, Overflow, Role};
 
-use super::pair::{Happening, converse, options};
+use super::pair::{Happening, Pair, finish, options};
 
 /// Every operation from every callback, on itself and on another connection: nothing panics, nothing hangs, each
 /// connection closes exactly once.
 pub(crate) fn a11_every_operation_from_every_callback<N: Network>(mut network: impl FnMut() -> N) {
     for operation in 0..OPERATIONS {
-        for moment in 0..7 {
+        for moment in 0..8 {
             every_operation_once(network(), operation, moment);
         }
     }
 }
 
-const OPERATIONS: u32 = 14;
+const OPERATIONS: u32 = 23;
+/// The timer at which one client ends its side of the stream.
+const FINISH: u64 = 2;
+const FINISH_AFTER: Duration = Duration::from_millis(5);
+/// When the loop is told to stop, whatever the operation left behind.
+const STOP_AFTER: Duration = Duration::from_millis(15);
 
 fn every_operation_once<N: Network>(network: N, operation: u32, moment: u32) {
     let quick = Options {
-        linger: Duration::from_millis(50),
-        drain: Duration::from_millis(100),
+        linger: Duration::from_millis(20),
+        drain: Duration::from_millis(30),
         ..options()
     };
-    let mut done = false;
-    let mut others = Vec::new();
-    converse(network, quick, 2, move |role, io, happening| {
+    let done = Rc::new(Cell::new(false));
+    let doing = Rc::clone(&done);
+    let (mut others, mut finished) = (Vec::new(), false);
+    let play = move |role: Option<Role>, io: &mut Io<'_, Pair>, happening: Happening<'_>| {
         let now = match happening {
             Happening::Open => 0,
             Happening::Frame(_) => 1,
@@ -36,28 +44,34 @@ fn every_operation_once<N: Network>(network: N, operation: u32, moment: u32) {
             Happening::Timer(_) => 4,
             Happening::Closed(_) => 5,
             Happening::Stopping => 6,
-            Happening::Message(_) | Happening::ConnectFailed(_) => 7,
+            Happening::ConnectFailed(_) => 7,
+            Happening::Message(_) => 8,
         };
         if matches!(happening, Happening::Open) {
             others.push(io.id());
-            if others.len() == 4 {
-                io.stop_listening();
+            match others.len() {
+                // Nobody is there.
+                1 => drop(io.connect("127.0.0.1:1".parse().unwrap())),
+                4 => io.stop_listening(),
+                _ => {}
             }
             let _ = io.send(b"hello");
             let _ = io.send(&vec![b'h'; 70_000]);
             io.after(Duration::from_millis(1), 1);
-            // The end of the test, whatever the operation left behind.
-            io.after(Duration::from_millis(20), 2);
+            io.after(FINISH_AFTER, FINISH);
         }
-        if let Happening::Timer(2) = happening {
-            io.close();
-            io.stop();
+        if let Happening::Timer(FINISH) = happening
+            && role == Some(Role::Connected)
+            && !finished
+        {
+            finished = true;
+            io.finish();
         }
         if matches!(happening, Happening::End) {
             io.close();
         }
-        if now == moment && !done && role.is_none_or(|role| role == Role::Accepted) {
-            done = true;
+        if now == moment && !doing.get() && role.is_none_or(|role| role == Role::Accepted) {
+            doing.set(true);
             for id in [io.id()].into_iter().chain(others.clone()) {
                 // Whatever else is done, looking does no harm.
                 let there = io.connection_stats(id).is_some();
@@ -76,10 +90,38 @@ fn every_operation_once<N: Network>(network: N, operation: u32, moment: u32) {
                     10 => drop(io.broadcast_keyed([id, io.id()], 1, &[b'k'; 1000])),
                     11 => io.set_overflow(id, Overflow::DropOldest),
                     12 => io.set_overflow(id, Overflow::CloseAfter(Duration::from_millis(1))),
-                    _ => io.kill(),
+                    13 => io.kill(),
+                    14 => drop(io.after_on(id, Duration::ZERO, 4)),
+                    15 => {
+                        let timer = io.after_on(id, Duration::from_secs(60), 5);
+                        let timer = timer.and_then(|timer| io.rearm(timer, Duration::ZERO));
+                        assert!(timer.is_none_or(|timer| io.cancel(timer)));
+                    }
+                    16 => io.hold_connection(id),
+                    17 => io.release_connection(id),
+                    18 => io.stop_listening(),
+                    19 => drop(io.connect_any(&["127.0.0.1:1".parse().unwrap(); 2])),
+                    20 => io.set_idle_timeout(Duration::from_millis(1)),
+                    21 => io.begin_handshake(),
+                    22 => io.end_handshake(),
+                    _ => unreachable!("operation {operation}"),
                 }
             }
         }
         Flow::Continue
-    });
+    };
+    let mut pair = EventLoop::over(network, Pair::new(play), quick);
+    let address = pair.listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    for _ in 0..2 {
+        pair.connect(address);
+    }
+    let remote = pair.remote();
+    let began = pair.network().now();
+    while pair.network().now() - began < STOP_AFTER && pair.turn(Some(FINISH_AFTER)).unwrap() {}
+    remote.stop();
+    finish(pair);
+    assert!(
+        done.get(),
+        "operation {operation}: moment {moment} never came"
+    );
 }

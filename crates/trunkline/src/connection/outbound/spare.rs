@@ -6,6 +6,8 @@ use super::queue::Queue;
 
 /// Queues kept for the next connection that writes.
 pub(super) const SPARE_QUEUES_MAX: usize = 32;
+/// Each of them keeps no more of its buffer than this, but for the last one: what a burst has grown is not held for ever.
+pub(super) const SPARE_BYTES_MAX: usize = 4 * 1024;
 
 /// Queues that no connection uses at the moment, kept for their buffers; and what those in use hold together.
 #[derive(Default)]
@@ -123,14 +125,16 @@ impl Spare {
     }
 
     #[inline(never)]
-    fn put_another(&mut self, queue: Box<Queue>) {
+    fn put_another(&mut self, mut queue: Box<Queue>) {
         if self.queues.len() < SPARE_QUEUES_MAX {
+            queue.buffer.shrink_to(SPARE_BYTES_MAX);
             self.queues.push(queue);
         }
     }
 
+    /// The last one first.
     #[cfg(test)]
     pub(super) fn kept(&self) -> impl Iterator<Item = &Queue> {
-        self.queues.iter().chain(&self.last).map(Box::as_ref)
+        self.last.iter().chain(&self.queues).map(Box::as_ref)
     }
 }
