@@ -31,7 +31,10 @@ pub(crate) enum Command {
     Compare(CompareArguments),
     /// Serves one client of `serve --model processes`.
     #[command(hide = true)]
-    EchoStandardInput,
+    EchoStandardInput {
+        /// The process that is to be the parent.
+        server: i32,
+    },
 }
 
 /// Serve one or many services until Ctrl-C.

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         Command::Connect(arguments) => connect::run(&arguments),
         Command::Load(arguments) => load::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
-        Command::EchoStandardInput => models::processes::serve_standard_input(),
+        Command::EchoStandardInput { server } => models::processes::serve_standard_input(server),
     };
     result.unwrap_or_else(|failure| failure.report())
 }

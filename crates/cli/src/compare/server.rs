@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{self, Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_getcpuclockid};
@@ -48,7 +48,7 @@ impl Server {
         let mut command = Command::new(program);
         command
             .args(["serve", "echo", "127.0.0.1:0", "--model", model])
-            .arg("--die-with-parent")
+            .args(["--die-with-parent", &process::id().to_string()])
             .env_remove(trunkline_selectors::ENVIRONMENT_VARIABLE)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

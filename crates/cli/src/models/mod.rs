@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Id};
-use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use trunkline::{Address, Error, Mechanism, Operation};
 
 use crate::chatter::say;
@@ -52,9 +52,9 @@ pub(crate) struct ModelArguments {
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
 
-    /// Be killed when the program that started this one ends, however it ends.
-    #[arg(long, hide = true)]
-    pub(crate) die_with_parent: bool,
+    /// Be killed when the program that started this one, the process of this number, ends, however it ends.
+    #[arg(long, hide = true, value_name = "PID")]
+    pub(crate) die_with_parent: Option<i32>,
 }
 
 /// A way to build a server.
@@ -137,12 +137,22 @@ fn unknown(name: &str) -> Failure {
 impl ModelArguments {
     /// Carries out what has to be done before anything else.
     pub(crate) fn prepare(&self) -> Result<(), Failure> {
-        if !self.die_with_parent {
-            return Ok(());
-        }
-        set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| {
-            Failure::failed(format!("cannot tie this process to its parent: {error}"))
-        })
+        self.die_with_parent.map_or(Ok(()), die_with)
+    }
+}
+
+/// From now on this process is killed when its parent, the process of this number, ends.
+fn die_with(parent: i32) -> Result<(), Failure> {
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| {
+        Failure::failed(format!("cannot tie this process to its parent: {error}"))
+    })?;
+    // One that ended before sends no signal; then this process is another one's child by now.
+    if getppid() == Pid::from_raw(parent) {
+        Ok(())
+    } else {
+        Err(Failure::failed(
+            "the program that started this one has ended",
+        ))
     }
 }
 

@@ -12,15 +12,16 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitCode};
+use std::process::{self, Child, Command, ExitCode};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use rustix::process::{Pid, Signal, WaitOptions, set_parent_process_death_signal, wait};
+use rustix::process::{Pid, WaitOptions, wait};
 use signal_hook::consts::SIGCHLD;
 use signal_hook::iterator::Signals;
 
 use super::accept::next_client;
+use super::die_with;
 use super::echo::echo;
 use super::stop::Stop;
 use super::tally::Tally;
@@ -42,10 +43,10 @@ pub(super) fn serve(listener: &TcpListener, stop: &Stop) -> io::Result<Tally> {
 }
 
 /// The other end of [`Children::start`]: serves the client that is standard input and output.
-pub(crate) fn serve_standard_input() -> Result<ExitCode, Failure> {
+pub(crate) fn serve_standard_input(server: i32) -> Result<ExitCode, Failure> {
     let cannot = |error: io::Error| Failure::failed(format!("cannot serve this client: {error}"));
     // When the server is killed, so are we.
-    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| cannot(error.into()))?;
+    die_with(server)?;
     let input = io::stdin().as_fd().try_clone_to_owned().map_err(cannot)?;
     // A client that vanishes is nobody's mistake: only the exit code tells.
     Ok(match echo(&TcpStream::from(input)) {
@@ -99,7 +100,7 @@ impl Children {
 
     fn spawn(&self, stream: &TcpStream) -> io::Result<Child> {
         Command::new(&self.program)
-            .arg(COMMAND)
+            .args([COMMAND, &process::id().to_string()])
             .stdin(OwnedFd::from(stream.try_clone()?))
             .stdout(OwnedFd::from(stream.try_clone()?))
             // Ctrl-C reaches everybody in the terminal's group; these are to finish in peace.

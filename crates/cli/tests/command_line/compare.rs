@@ -306,6 +306,18 @@ fn servers_end_with_the_comparison_however_it_ends() {
     }
 }
 
+/// The comparison may have been killed before its server could ask to be told of that.
+#[test]
+fn a_server_whose_comparison_has_ended_already_does_not_begin() {
+    for model in ["engine", "polling"] {
+        let orphan = ["serve", "echo", ":0", "--model", model, "--die-with-parent"];
+        let output = run(&[&orphan[..], &["2147483647"]].concat(), b"");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.contains("has ended"), "{stderr}");
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
 #[test]
 fn progress_is_shown_on_a_terminal() {
     let folder = Folder::new("progress");

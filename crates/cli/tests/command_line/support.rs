@@ -207,17 +207,22 @@ impl Serving {
     /// Stops it with SIGSTOP, and waits until each of its threads has stopped, which is not at once.
     pub(crate) fn freeze(&self) {
         self.signal(Signal::STOP);
+        let patience = Instant::now() + PATIENCE;
+        while !self.is_frozen() {
+            assert!(Instant::now() < patience, "it does not stop");
+            thread::yield_now();
+        }
+    }
+
+    /// Whether each of its threads is stopped.
+    pub(crate) fn is_frozen(&self) -> bool {
         let tasks = format!("/proc/{}/task", self.child.id());
         let stopped = |task: std::io::Result<std::fs::DirEntry>| {
             let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap();
             stat.rsplit_once(") ")
                 .is_some_and(|(_, fields)| fields.starts_with('T'))
         };
-        let patience = Instant::now() + PATIENCE;
-        while !std::fs::read_dir(&tasks).unwrap().all(stopped) {
-            assert!(Instant::now() < patience, "it does not stop");
-            thread::yield_now();
-        }
+        std::fs::read_dir(&tasks).unwrap().all(stopped)
     }
 
     /// Waits for the end; gives the exit status and the lines not read yet.

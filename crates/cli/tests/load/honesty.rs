@@ -300,38 +300,48 @@ fn a_server_that_does_not_read_costs_no_memory() {
 
 #[test]
 fn a_client_that_was_stopped_says_that_it_was_the_limit() {
+    // Whoever continues all processes of a machine continues this one too, too early.
     for (strict, exit_code) in [(true, 4), (false, 0)] {
-        let (note, requests) = channel();
-        let address = peer(move |mut stream| {
-            let mut buffer = [0; 4096];
-            while let Ok(count @ 1..) = stream.read(&mut buffer) {
-                let _ = note.send(());
-                if stream.write_all(&buffer[..count]).is_err() {
-                    return;
-                }
+        one_of_several(|| {
+            let (report, status) = load_that_is_stopped(strict);
+            let p99 = time(&report, "send_delay", "p99").unwrap();
+            if p99 <= 200_000_000 {
+                return Err(report.to_string());
             }
+            assert_eq!(report["client"]["was_the_limit"], true, "{report}");
+            assert_eq!(status, Some(exit_code));
+            Ok(())
         });
-        let address = address.to_string();
-        let mut arguments = vec![
-            "load", &address, "--noise", "off", "--json", "-r", "500/s", "-d", "1s",
-        ];
-        arguments.extend(strict.then_some("--strict"));
-        let child = start(&arguments);
-        (0..20).for_each(|_| requests.recv().unwrap());
-        // A third of a second in which it cannot send: a machine that is too slow, as it were.
-        let process = Pid::from_child(&child);
-        kill_process(process, Signal::STOP).unwrap();
-        thread::sleep(Duration::from_millis(300));
-        kill_process(process, Signal::CONT).unwrap();
-        let output = child.wait_with_output().unwrap();
-        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!(report["client"]["was_the_limit"], true, "{report}");
-        assert!(
-            time(&report, "send_delay", "p99").unwrap() > 200_000_000,
-            "{report}"
-        );
-        assert_eq!(output.status.code(), Some(exit_code));
     }
+}
+
+/// What `load` says after it was stopped for a while, and how it exits.
+fn load_that_is_stopped(strict: bool) -> (serde_json::Value, Option<i32>) {
+    let (note, requests) = channel();
+    let address = peer(move |mut stream| {
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = stream.read(&mut buffer) {
+            let _ = note.send(());
+            if stream.write_all(&buffer[..count]).is_err() {
+                return;
+            }
+        }
+    });
+    let address = address.to_string();
+    let mut arguments = vec![
+        "load", &address, "--noise", "off", "--json", "-r", "500/s", "-d", "1s",
+    ];
+    arguments.extend(strict.then_some("--strict"));
+    let child = start(&arguments);
+    (0..20).for_each(|_| requests.recv().unwrap());
+    // A third of a second in which it cannot send: a machine that is too slow, as it were.
+    let process = Pid::from_child(&child);
+    kill_process(process, Signal::STOP).unwrap();
+    thread::sleep(Duration::from_millis(300));
+    kill_process(process, Signal::CONT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let report = serde_json::from_slice(&output.stdout).unwrap();
+    (report, output.status.code())
 }
 
 #[test]

@@ -135,6 +135,10 @@ pub(crate) fn the_first_frame_ends_the_handshake_unless_it_is_a_long_one<N: Netw
                 // Long after the deadline.
                 io.after(3 * DEADLINE, 0);
             }
+            // Time in which the process stood still counts for timers, and not for deadlines.
+            (CLIENT, Happening::Timer(_)) if seen.borrow().is_empty() => {
+                io.after(DEADLINE, 0);
+            }
             (CLIENT, Happening::Timer(_)) | (_, Happening::End) => io.close(),
             (SERVER, Happening::Open) => {
                 opened += 1;
