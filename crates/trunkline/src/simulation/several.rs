@@ -8,7 +8,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -231,11 +231,9 @@ pub(super) fn run(case: &Case) -> Outcome {
         world.keep_log();
     }
     let mut driver = Driver::new(case, world);
-    match driver
-        .acceptor
-        .listen(SocketAddr::from(([127, 0, 0, 1], 7)))
-    {
-        Ok(address) => {
+    let (place, address) = echo::door(&driver.world, case);
+    match driver.acceptor.listen_on(&place) {
+        Ok(_) => {
             for plan in &case.plans {
                 echo::seat(&driver.world, address, plan, case);
             }

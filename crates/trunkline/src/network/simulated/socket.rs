@@ -18,7 +18,7 @@ use super::trace::outcome;
 use super::traffic::Way;
 use super::world::{Action, Listener, State, nanoseconds};
 use crate::network::{
-    Address, Apart, Event, Interest, Network, Readiness, Socket, Token, Trigger, Wake,
+    Address, Apart, Event, Interest, Network, Readiness, Socket, Token, Trigger, UnixAddress, Wake,
 };
 
 /// A network in memory. Made by [`World::network`](super::World::network); it ends when it is dropped, and
@@ -146,13 +146,24 @@ impl Network for Simulated {
         )
     }
 
+    fn listen_unix(
+        &mut self,
+        name: &UnixAddress,
+        backlog: u32,
+        _mode: Option<u32>,
+        token: Token,
+    ) -> io::Result<Socket> {
+        let address = self.state.borrow_mut().address_of(name);
+        Ok(self.listen(address, backlog, token)?.0)
+    }
+
     fn accept(&mut self, listener: Socket, token: Token) -> io::Result<(Socket, Address)> {
         let listener = SimulatedSocket::from(listener);
         let value = |accepted: &(SimulatedSocket, SocketAddr)| accepted.0.bits().cast_signed();
         let accepted = self.call("accept", listener.bits(), value, |state, table| {
             state.accept(table, listener, token)
         });
-        accepted.map(|(socket, peer)| (socket.into(), peer.into()))
+        accepted.map(|(socket, peer)| (socket.into(), told(peer)))
     }
 
     fn accept_apart(&mut self, listener: Socket) -> io::Result<(Apart, Address)> {
@@ -167,7 +178,7 @@ impl Network for Simulated {
                 Ok((state.ticket(id), peer))
             },
         );
-        accepted.map(|(ticket, peer)| (Apart::of_simulation(ticket), peer.into()))
+        accepted.map(|(ticket, peer)| (Apart::of_simulation(ticket), told(peer)))
     }
 
     fn adopt(&mut self, stream: Apart, token: Token) -> io::Result<Socket> {
@@ -202,6 +213,28 @@ impl Network for Simulated {
                 opened
             },
         );
+        connected.map(Into::into)
+    }
+
+    fn connect_unix(&mut self, name: &UnixAddress, token: Token) -> io::Result<Socket> {
+        let value = |socket: &SimulatedSocket| socket.bits().cast_signed();
+        let connected = self.call("connect_unix", 0, value, |state, table| {
+            let remote = state.address_of(name);
+            let local = state.ephemeral_address(remote.ip());
+            let id = state.add_endpoint(Owner::Network, local, remote);
+            let opened = state
+                .open(table, Kind::Stream(id), token, Interest::WRITE)
+                .and_then(|socket| {
+                    let met = state.connect_at_once(id, local, remote);
+                    met.map(|()| socket).inspect_err(|_| {
+                        state.tables[table].close(socket);
+                    })
+                });
+            if opened.is_err() {
+                state.endpoints.remove(&id);
+            }
+            opened
+        });
         connected.map(Into::into)
     }
 
@@ -403,6 +436,15 @@ impl Network for Simulated {
     fn waker(&self) -> Wake {
         let woken = Arc::clone(&self.woken);
         Arc::new(move || woken.store(true, Ordering::SeqCst))
+    }
+}
+
+/// A peer's address, as the engine is told it: clients in the Unix domain have no name.
+fn told(peer: SocketAddr) -> Address {
+    if State::is_unix(peer) {
+        UnixAddress::unnamed().into()
+    } else {
+        peer.into()
     }
 }
 

@@ -5,13 +5,14 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::case::Case;
 use crate::connection::{Connection, Phase};
+use crate::network::Socket;
 use crate::network::simulated::{Simulated, World};
-use crate::network::{Address, Socket};
 use crate::{
     CauseKind, Closed, ConnectionId, Deadlines, EventLoop, Handler, Io, Limits, Options, Rates,
     Role,
@@ -70,7 +71,8 @@ struct Rules {
 struct Known {
     socket: Socket,
     role: Role,
-    peer: Address,
+    /// Where in the world its peer is.
+    peer: Option<SocketAddr>,
     opened: u64,
     /// Bytes that have become frames, and whether any have.
     consumed: u64,
@@ -177,7 +179,7 @@ impl Witness {
         let known = Known {
             socket: connection.socket,
             role: connection.role,
-            peer: connection.peer.clone(),
+            peer: model.world.peer_of(model.network, connection.socket),
             opened: now,
             consumed: 0,
             framed: false,
