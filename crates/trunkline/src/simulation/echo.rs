@@ -154,6 +154,10 @@ impl Handler for Echo {
         }
     }
 
+    fn drained(&mut self, state: &mut ConnectionId, _io: &mut Io<'_, Self>) {
+        self.witness.drained(*state);
+    }
+
     fn stopping(&mut self, _io: &mut Io<'_, Self>) {
         self.witness.stopping();
     }

@@ -177,6 +177,10 @@ impl Handler for Several {
         }
     }
 
+    fn drained(&mut self, id: &mut ConnectionId, _io: &mut Io<'_, Self>) {
+        self.witness.drained(*id);
+    }
+
     fn stopping(&mut self, _io: &mut Io<'_, Self>) {
         self.witness.stopping();
     }

@@ -232,6 +232,15 @@ impl Witness {
         self.note(id, |known, now| known.resumed = now);
     }
 
+    /// Its queue is low again: an accepted connection is read from again.
+    pub(super) fn drained(&self, id: ConnectionId) {
+        self.note(id, |known, now| {
+            if known.role == Role::Accepted {
+                known.resumed = now;
+            }
+        });
+    }
+
     pub(super) fn held(&self, id: ConnectionId) {
         self.note(id, |known, _| {
             known.held += 1;
