@@ -39,7 +39,7 @@ enum Step {
 fn program(random: &mut Random) -> Vec<Step> {
     let mut full = random.index(2);
     let mut steps = vec![Step::Fill(full), Step::Ready];
-    for _ in 0..1 + random.index(5) {
+    for _ in 0..=random.index(5) {
         let closes = random.chance(0.1);
         if closes {
             steps.push(Step::Close(random.index(2)));
@@ -100,7 +100,7 @@ impl<N: Network> Pair<N> {
         self.network.wait(Some(wait))?;
         while let Some(event) = self.network.next_event() {
             let readiness = self.edges.entry(event.token.0).or_insert(event.readiness);
-            *readiness = *readiness | event.readiness;
+            *readiness |= event.readiness;
         }
         Ok(())
     }
