@@ -232,6 +232,7 @@ mod tests {
             &Deadlines {
                 frame: Some(8 * SECOND),
                 write_stall: Some(16 * SECOND),
+                precision: Some(2 * SECOND),
                 ..Deadlines::off()
             },
             &Rates::default(),
@@ -260,6 +261,7 @@ mod tests {
             &Deadlines {
                 idle: Some(8 * SECOND),
                 lifetime: Some(80 * SECOND),
+                precision: Some(2 * SECOND),
                 ..Deadlines::off()
             },
             &Rates::default(),

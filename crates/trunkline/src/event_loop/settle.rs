@@ -120,8 +120,10 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         {
             return;
         }
+        if connection.facts.any(Facts::HELD_BACK) {
+            connection.frame_goes_on(self.core.deadlines.now());
+        }
         connection.fall_to_low();
-        connection.frame_goes_on(self.core.deadlines.now());
         if connection.facts.phase() != Phase::Open {
             return;
         }

@@ -12,6 +12,7 @@ use crate::network::simulated::{EchoClient, EchoServer, Random, Simulated, World
 use crate::network::{Network, Token};
 use crate::{
     Cause, Closed, ConnectionId, Error, EventLoop, Flow, Handler, Io, LineEnding, Lines, Sent,
+    UnixAddress,
 };
 
 const TURNS_MAX: u64 = 200_000;
@@ -108,9 +109,17 @@ pub(super) fn run(case: &Case) -> Outcome {
     let text = text.unwrap_or_default();
     let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::to_vec);
     let network = world.network();
-    let is_crowded = |plan: &Plan| plan.numbers.place == 4;
+    let socket = |name| UnixAddress::from_path(name).expect("a short name");
+    let (echo_unix, crowded_unix) = (socket("/echo"), socket("/crowded"));
+    world
+        .listen_unix(&echo_unix, |_| EchoServer::new())
+        .expect("the name is free");
+    let is_crowded = |plan: &Plan| matches!(plan.numbers.place, 4 | 6);
     let crowd = case.plans.iter().any(is_crowded);
-    let crowd = crowd.then(|| fill(&world, address(4)));
+    let crowd = crowd.then(|| {
+        let unix = world.address_of(&crowded_unix);
+        [address(4), unix].map(|address| fill(&world, address))
+    });
     let witness = Witness::new(case, &world);
     let handler = Client {
         told: BTreeSet::new(),
@@ -123,12 +132,14 @@ pub(super) fn run(case: &Case) -> Outcome {
     let mut client = EventLoop::over(network, handler, case.options());
     let mut good = 0;
     for plan in &case.plans {
-        good += usize::from(matches!(plan.numbers.place, 0 | 2));
+        good += usize::from(matches!(plan.numbers.place, 0 | 2 | 5));
         let id = match plan.numbers.place {
             0 => client.connect(echo),
             1 => client.connect(nobody),
             2 => client.connect_any(&[nobody, nobody_else, echo]),
             4 => client.connect(address(4)),
+            5 => client.connect_to(&echo_unix.clone().into()),
+            6 => client.connect_to(&crowded_unix.clone().into()),
             _ => client.connect_any(&[nobody, nobody_else]),
         };
         witness.connects(id);

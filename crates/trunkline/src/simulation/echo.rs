@@ -13,7 +13,9 @@ use crate::connection::Phase;
 use crate::network::simulated::{
     EchoClient, Ending, Faults, Garbage, Random, Reading, World, lines,
 };
-use crate::{Cause, Closed, ConnectionId, Flow, Handler, Io, LineEnding, Lines, Sent};
+use crate::{
+    Address, Cause, Closed, ConnectionId, Flow, Handler, Io, LineEnding, Lines, Sent, UnixAddress,
+};
 
 /// Frames that had arrived when the drain began: they must be answered.
 type Promised = Rc<RefCell<BTreeMap<ConnectionId, u64>>>;
@@ -152,6 +154,10 @@ impl Handler for Echo {
         }
     }
 
+    fn drained(&mut self, state: &mut ConnectionId, _io: &mut Io<'_, Self>) {
+        self.witness.drained(*state);
+    }
+
     fn stopping(&mut self, _io: &mut Io<'_, Self>) {
         self.witness.stopping();
     }
@@ -217,8 +223,9 @@ pub(super) fn run(case: &Case) -> Outcome {
         wrong: Vec::new(),
     };
     let mut run = Run::new(case, world, &witness, handler);
-    match run.server.listen(SocketAddr::from(([127, 0, 0, 1], 7))) {
-        Ok(address) => {
+    let (place, address) = door(&run.world, case);
+    match run.server.listen_on(&place) {
+        Ok(_) => {
             for plan in &case.plans {
                 seat(&run.world, address, plan, case);
             }
@@ -228,13 +235,24 @@ pub(super) fn run(case: &Case) -> Outcome {
     run.live(
         case,
         |_| {},
-        |run| *promised.borrow_mut() = last_requests(run),
+        |run| *promised.borrow_mut() = last_requests(run, address),
     )
+}
+
+/// Where the server of a case listens, and where that is in its world.
+pub(super) fn door(world: &World, case: &Case) -> (Address, SocketAddr) {
+    if case.settings.unix > 0 {
+        let name = UnixAddress::from_path("/simulated").expect("a short name");
+        let address = world.address_of(&name);
+        return (name.into(), address);
+    }
+    let address = SocketAddr::from(([127, 0, 0, 1], 7));
+    (address.into(), address)
 }
 
 /// Requests arrive just before the loop is asked to drain, and most are not told of when it does. Gives the frames of each
 /// connection that must be answered.
-fn last_requests(run: &mut Run<Echo>) -> BTreeMap<ConnectionId, u64> {
+fn last_requests(run: &mut Run<Echo>, address: SocketAddr) -> BTreeMap<ConnectionId, u64> {
     // A read that stops short for no reason, or does not happen, would tell the engine that nothing is there.
     run.world.set_faults(Faults {
         short_read: 0.0,
@@ -243,7 +261,7 @@ fn last_requests(run: &mut Run<Echo>) -> BTreeMap<ConnectionId, u64> {
         ..run.world.faults()
     });
     let pause = Duration::from_secs(2);
-    if let Some(&address) = run.server.local_addresses().first() {
+    if run.server.listener_count() > 0 {
         run.world.storm(address, 4, Duration::ZERO, |_| {
             EchoClient::new("first\nlast\n")
                 .in_cuts(6..7, pause)
@@ -276,7 +294,9 @@ pub(super) fn seat(world: &World, address: SocketAddr, plan: &Plan, case: &Case)
     let numbers = &plan.numbers;
     let at = Duration::from_nanos(numbers.at_ns);
     let pause = Duration::from_nanos(numbers.pause_ns);
-    let host = plan.host().unwrap_or(address.ip());
+    // Clients in the Unix domain are on no other host.
+    let other = plan.host().filter(|_| case.settings.unix == 0);
+    let host = other.unwrap_or(address.ip());
     match plan.manner {
         Manner::Garbage => {
             let garbage = Garbage::new(numbers.bytes as usize, pause);

@@ -7,8 +7,10 @@ use std::time::Duration;
 use trunkline_selectors::Mechanism;
 
 use crate::network::kernel::Kernel;
-use crate::network::simulated::{Config, Limits, Random, World};
+use crate::network::simulated::{Config, Limits, Random, Simulated, World};
 use crate::network::{Interest, Network, Socket, Token, Trigger};
+
+mod floods;
 
 const PROGRAMS: u64 = 1_000;
 const CALLS_MAX: usize = 30;
@@ -31,6 +33,25 @@ enum Call {
     CloseListener,
     SetInterest(usize, Interest),
     Wait,
+}
+
+/// Clients come faster than they are accepted, and find the backlog full.
+fn overflowing_program(random: &mut Random) -> Vec<Call> {
+    let length = 5 + random.index(CALLS_MAX - 5);
+    let mut calls = vec![Call::Connect; 3];
+    while calls.len() < length {
+        let socket = random.index(1000);
+        calls.push(match random.below(20) {
+            0..=6 => Call::Connect,
+            7..=9 => Call::Accept,
+            10 | 11 => Call::Connected(socket),
+            12 => Call::Read(socket, 1 + random.index(2000)),
+            13 => Call::Write(socket, 1 + random.index(1000)),
+            14 => Call::Close(socket),
+            _ => Call::Wait,
+        });
+    }
+    calls
 }
 
 fn program(random: &mut Random) -> Vec<Call> {
@@ -79,10 +100,10 @@ struct Run<N: Network> {
 }
 
 impl<N: Network> Run<N> {
-    fn new(mut network: N) -> io::Result<Self> {
+    fn new(mut network: N, backlog: u32) -> io::Result<Self> {
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let (closed, nowhere) = network.listen(anywhere, 8, Token(0))?;
-        let (listener, address) = network.listen(anywhere, 64, Token(1))?;
+        let (listener, address) = network.listen(anywhere, backlog, Token(1))?;
         network.close(closed);
         let (open, listener) = (Vec::new(), Some(listener));
         Ok(Self {
@@ -188,15 +209,15 @@ impl<N: Network> Run<N> {
 }
 
 /// What each call of `program` was told.
-fn run<N: Network>(network: N, program: &[Call]) -> io::Result<Vec<String>> {
-    let mut run = Run::new(network)?;
+fn run<N: Network>(network: N, backlog: u32, program: &[Call]) -> io::Result<Vec<String>> {
+    let mut run = Run::new(network, backlog)?;
     Ok(program
         .iter()
         .map(|call| format!("{call:?} -> {}", run.call(*call)))
         .collect())
 }
 
-fn simulated(trigger: Trigger, program: &[Call]) -> Vec<String> {
+fn simulated_network(trigger: Trigger) -> Simulated {
     let limits = Limits {
         latency: Duration::ZERO,
         send_buffer: 1 << 20,
@@ -208,17 +229,29 @@ fn simulated(trigger: Trigger, program: &[Call]) -> Vec<String> {
         limits,
         ..Config::calm(1)
     });
-    run(world.network(), program).expect("a calm world")
+    world.network()
 }
 
 fn compare(mechanism: Mechanism) {
     for seed in 0..PROGRAMS {
-        let program = program(&mut Random::new(seed));
+        let random = &mut Random::new(seed);
+        let overflows = seed % 4 == 0;
+        let program = if overflows {
+            overflowing_program(random)
+        } else {
+            program(random)
+        };
+        let backlog = if overflows {
+            random.below(4) as u32
+        } else {
+            64
+        };
         let mut difference = None;
         for _ in 0..ATTEMPTS {
             let kernel = Kernel::with_mechanism(mechanism).expect("the mechanism is here");
-            let simulated = simulated(kernel.trigger(), &program);
-            let real = run(kernel, &program).expect("the kernel's network");
+            let simulated = simulated_network(kernel.trigger());
+            let simulated = run(simulated, backlog, &program).expect("a calm world");
+            let real = run(kernel, backlog, &program).expect("the kernel's network");
             difference = (simulated != real).then_some((simulated, real));
             if difference.is_none() {
                 break;

@@ -8,7 +8,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -22,176 +22,15 @@ use crate::connection::Role;
 use crate::limits::Gate;
 use crate::network::simulated::{Faults, Random, Simulated, World};
 use crate::threads::{Nobody, to_the_least_loaded};
-use crate::{
-    Closed, ConnectionId, EventLoop, Flow, Handler, Io, LineEnding, Lines, Options, Remote, Sent,
-};
+use crate::{EventLoop, Options, Remote};
+
+mod member;
+
+use member::{Job, Note, Several, Shared};
 
 /// Rounds without a step forward, after which time passes all the same.
 const EMPTY_ROUNDS_MAX: u32 = 50;
 const ROUNDS_MAX: u32 = 300_000;
-
-/// What one loop is told by another, or by the worker.
-#[derive(Debug)]
-pub(super) enum Note {
-    /// From the loop with the first number, and the how-manieth of it.
-    Number { from: usize, number: u64 },
-    /// The worker's answer for a connection.
-    Answer { id: ConnectionId, line: Vec<u8> },
-}
-
-/// What the worker has still to do.
-struct Job {
-    due: Duration,
-    to: usize,
-    id: ConnectionId,
-    line: Vec<u8>,
-}
-
-/// What all handlers and the driver share.
-#[derive(Default)]
-struct Shared {
-    jobs: Vec<Job>,
-    /// Notes posted, by sender and receiver.
-    posted: BTreeMap<(usize, usize), u64>,
-    arrived: BTreeMap<(usize, usize), u64>,
-    calm: bool,
-    wrong: Vec<String>,
-}
-
-struct Several {
-    index: usize,
-    frame_max: usize,
-    random: Random,
-    world: World,
-    shared: Rc<RefCell<Shared>>,
-    remotes: Rc<RefCell<Vec<Remote<Note>>>>,
-    live: BTreeSet<ConnectionId>,
-    witness: Witness,
-}
-
-impl Several {
-    fn wrong(&self, text: String) {
-        self.shared.borrow_mut().wrong.push(text);
-    }
-
-    /// Tells another loop something, or this one.
-    fn post(&mut self) {
-        let remotes = self.remotes.borrow();
-        let to = self.random.index(remotes.len());
-        let mut shared = self.shared.borrow_mut();
-        let count = shared.posted.entry((self.index, to)).or_default();
-        let note = Note::Number {
-            from: self.index,
-            number: *count,
-        };
-        if remotes[to].post(note).is_ok() {
-            *count += 1;
-        }
-    }
-
-    /// Leaves the answer to the worker; what comes after it waits.
-    fn submit(&mut self, io: &mut Io<'_, Self>, line: &[u8]) {
-        let delay = Duration::from_nanos(self.random.below(50_000_000));
-        io.hold();
-        self.witness.held(io.id());
-        self.shared.borrow_mut().jobs.push(Job {
-            due: self.world.elapsed() + delay,
-            to: self.index,
-            id: io.id(),
-            line: line.to_vec(),
-        });
-    }
-
-    fn answer(&mut self, io: &mut Io<'_, Self>, id: ConnectionId, line: &[u8]) {
-        if !self.live.contains(&id) {
-            if io.send_to(id, line) != Sent::Gone {
-                self.wrong(format!("{id:?} is gone, and takes an answer"));
-            }
-            return;
-        }
-        let open = !Witness::is_ended_by_engine(io, id);
-        let sent = io.send_to(id, line);
-        if open && !sent.is_queued() {
-            self.wrong(format!("an answer that is owed to {id:?}: {sent:?}"));
-        }
-        io.release_connection(id);
-        self.witness.released(id);
-        io.resume_connection(id);
-        self.witness.resumed(id);
-    }
-}
-
-impl Handler for Several {
-    type Codec = Lines;
-    type State = ConnectionId;
-    type Message = Note;
-
-    fn codec(&self) -> Lines {
-        Lines::new()
-            .limit(self.frame_max)
-            .accept(LineEnding::Lf)
-            .write(LineEnding::Lf)
-    }
-
-    fn open(&mut self, io: &mut Io<'_, Self>) -> Option<ConnectionId> {
-        let id = io.id();
-        self.witness.opened(io);
-        if !self.live.insert(id) {
-            self.wrong(format!("{id:?} opens twice"));
-        }
-        Some(id)
-    }
-
-    fn frame(&mut self, id: &mut ConnectionId, io: &mut Io<'_, Self>, frame: &[u8]) -> Flow {
-        self.witness.frame(*id, frame.len() + 1);
-        if self.random.chance(0.1) {
-            self.post();
-        }
-        if frame == b"QUIT" {
-            let _ = io.send(b"BYE");
-            return Flow::Close;
-        }
-        if self.random.chance(0.05) && !self.shared.borrow().calm {
-            self.submit(io, frame);
-            return Flow::Pause;
-        }
-        let sent = io.send(frame);
-        if !sent.is_queued() {
-            self.wrong(format!("an echo on {id:?}: {sent:?}"));
-        }
-        Flow::Continue
-    }
-
-    fn message(&mut self, io: &mut Io<'_, Self>, note: Note) {
-        match note {
-            Note::Number { from, number } => {
-                let mut shared = self.shared.borrow_mut();
-                let due = shared.arrived.entry((from, self.index)).or_default();
-                let expected = std::mem::replace(due, number + 1);
-                if number != expected {
-                    let text = format!("note {number} of loop {from}, {expected} was due");
-                    shared.wrong.push(text);
-                }
-            }
-            Note::Answer { id, line } => self.answer(io, id, &line),
-        }
-    }
-
-    fn stopping(&mut self, _io: &mut Io<'_, Self>) {
-        self.witness.stopping();
-    }
-
-    fn draining(&mut self, id: &mut ConnectionId, _io: &mut Io<'_, Self>) {
-        self.witness.draining(*id);
-    }
-
-    fn closed(&mut self, id: ConnectionId, _io: &mut Io<'_, Self>, closed: Closed) {
-        self.witness.closed(id, &closed);
-        if !self.live.remove(&id) {
-            self.wrong(format!("{id:?} is closed twice"));
-        }
-    }
-}
 
 /// One of the loops that serve.
 struct Member {
@@ -231,11 +70,9 @@ pub(super) fn run(case: &Case) -> Outcome {
         world.keep_log();
     }
     let mut driver = Driver::new(case, world);
-    match driver
-        .acceptor
-        .listen(SocketAddr::from(([127, 0, 0, 1], 7)))
-    {
-        Ok(address) => {
+    let (place, address) = echo::door(&driver.world, case);
+    match driver.acceptor.listen_on(&place) {
+        Ok(_) => {
             for plan in &case.plans {
                 echo::seat(&driver.world, address, plan, case);
             }

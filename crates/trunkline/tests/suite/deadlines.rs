@@ -1,4 +1,4 @@
-//! The cases about deadlines: each closes with its own cause, never early, and late by a tick at most.
+//! The cases about deadlines: each closes with its own cause, never early, and late by the precision at most.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,7 +13,7 @@ use super::pair::{
 
 /// The deadline of every case.
 const DEADLINE: Duration = Duration::from_millis(160);
-/// What the deadlines may be late: an eighth, which is a tick.
+/// What the deadlines may be late: an eighth, which is two ticks of the loop.
 const TICK: Duration = Duration::from_millis(20);
 /// How often a client that is not idle stirs.
 const OFTEN: Duration = Duration::from_millis(9);

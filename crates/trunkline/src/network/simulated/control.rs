@@ -21,6 +21,7 @@ use super::world::{Listener, State, nanoseconds};
 use super::{Config, Faults, Limits, Random, errors};
 #[cfg(test)]
 use crate::network::Socket;
+use crate::network::UnixAddress;
 
 /// A simulated world. Clones are handles to the same one.
 #[derive(Clone)]
@@ -114,6 +115,30 @@ impl World {
         self.0
             .borrow_mut()
             .seat_connecting(Box::new(peer), address, Some(host), delay)
+    }
+
+    /// As `connect`, to a socket in the Unix domain.
+    pub fn connect_unix(
+        &self,
+        name: &UnixAddress,
+        delay: Duration,
+        peer: impl Peer + 'static,
+    ) -> PeerId {
+        let address = self.0.borrow_mut().address_of(name);
+        self.connect(address, delay, peer)
+    }
+
+    /// As `listen`, at a name in the Unix domain.
+    ///
+    /// # Errors
+    /// When somebody listens there already.
+    pub fn listen_unix<P: Peer + 'static>(
+        &self,
+        name: &UnixAddress,
+        make: impl FnMut(&mut Random) -> P + 'static,
+    ) -> io::Result<()> {
+        let address = self.0.borrow_mut().address_of(name);
+        self.listen(address, make)
     }
 
     /// `count` peers that connect to `address` at random times within `span`.
@@ -294,6 +319,18 @@ impl World {
     #[cfg(test)]
     pub(crate) fn reads(&self, network: usize, socket: Socket) -> Option<Reads> {
         self.look_at(network, socket, |endpoint| endpoint.reads)
+    }
+
+    /// Where in this world the other end of a socket is, Unix domain or not.
+    #[cfg(test)]
+    pub(crate) fn peer_of(&self, network: usize, socket: Socket) -> Option<SocketAddr> {
+        self.look_at(network, socket, |endpoint| endpoint.remote)
+    }
+
+    /// The address in this world of a name in the Unix domain.
+    #[cfg(test)]
+    pub(crate) fn address_of(&self, name: &UnixAddress) -> SocketAddr {
+        self.0.borrow_mut().address_of(name)
     }
 
     /// What has arrived at a socket of the network with this number and is not read.

@@ -96,8 +96,10 @@
 //!
 //! # What is simplified
 //! Bytes are acknowledged when they arrive; a reset overtakes the bytes on their way and destroys them; an
-//! orphaned connection never times out; addresses are names only (any address can be bound and reached).
+//! orphaned connection never times out; addresses are names only (any address can be bound and reached). Sockets in the
+//! Unix domain connect at once and have no addresses, as they should, but their bytes go the way of TCP's.
 
+mod calls;
 mod clients;
 mod control;
 mod delivery;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::delivery::Pending;
-use super::endpoint::{EndpointId, Owner, Phase};
+use super::endpoint::{Owner, Phase};
 use super::errors;
 use super::table::{Kind, SimulatedSocket, Table};
 use super::trace::outcome;
@@ -18,7 +18,7 @@ use super::trace::outcome;
 use super::traffic::Way;
 use super::world::{Action, Listener, State, nanoseconds};
 use crate::network::{
-    Address, Apart, Event, Interest, Network, Readiness, Socket, Token, Trigger, Wake,
+    Address, Apart, Event, Interest, Network, Readiness, Socket, Token, Trigger, UnixAddress, Wake,
 };
 
 /// A network in memory. Made by [`World::network`](super::World::network); it ends when it is dropped, and
@@ -146,13 +146,24 @@ impl Network for Simulated {
         )
     }
 
+    fn listen_unix(
+        &mut self,
+        name: &UnixAddress,
+        backlog: u32,
+        _mode: Option<u32>,
+        token: Token,
+    ) -> io::Result<Socket> {
+        let address = self.state.borrow_mut().address_of(name);
+        Ok(self.listen(address, backlog, token)?.0)
+    }
+
     fn accept(&mut self, listener: Socket, token: Token) -> io::Result<(Socket, Address)> {
         let listener = SimulatedSocket::from(listener);
         let value = |accepted: &(SimulatedSocket, SocketAddr)| accepted.0.bits().cast_signed();
         let accepted = self.call("accept", listener.bits(), value, |state, table| {
             state.accept(table, listener, token)
         });
-        accepted.map(|(socket, peer)| (socket.into(), peer.into()))
+        accepted.map(|(socket, peer)| (socket.into(), told(peer)))
     }
 
     fn accept_apart(&mut self, listener: Socket) -> io::Result<(Apart, Address)> {
@@ -167,7 +178,7 @@ impl Network for Simulated {
                 Ok((state.ticket(id), peer))
             },
         );
-        accepted.map(|(ticket, peer)| (Apart::of_simulation(ticket), peer.into()))
+        accepted.map(|(ticket, peer)| (Apart::of_simulation(ticket), told(peer)))
     }
 
     fn adopt(&mut self, stream: Apart, token: Token) -> io::Result<Socket> {
@@ -202,6 +213,28 @@ impl Network for Simulated {
                 opened
             },
         );
+        connected.map(Into::into)
+    }
+
+    fn connect_unix(&mut self, name: &UnixAddress, token: Token) -> io::Result<Socket> {
+        let value = |socket: &SimulatedSocket| socket.bits().cast_signed();
+        let connected = self.call("connect_unix", 0, value, |state, table| {
+            let remote = state.address_of(name);
+            let local = state.ephemeral_address(remote.ip());
+            let id = state.add_endpoint(Owner::Network, local, remote);
+            let opened = state
+                .open(table, Kind::Stream(id), token, Interest::WRITE)
+                .and_then(|socket| {
+                    let met = state.connect_at_once(id, local, remote);
+                    met.map(|()| socket).inspect_err(|_| {
+                        state.tables[table].close(socket);
+                    })
+                });
+            if opened.is_err() {
+                state.endpoints.remove(&id);
+            }
+            opened
+        });
         connected.map(Into::into)
     }
 
@@ -406,230 +439,11 @@ impl Network for Simulated {
     }
 }
 
-impl State {
-    fn open(
-        &mut self,
-        table: usize,
-        kind: Kind,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<SimulatedSocket> {
-        if !self.tables[table].has_room(self.config.limits.descriptors) {
-            return Err(errors::OUT_OF_DESCRIPTORS.into());
-        }
-        Ok(self.tables[table].open_lowest(kind, token, interest))
+/// A peer's address, as the engine is told it: clients in the Unix domain have no name.
+fn told(peer: SocketAddr) -> Address {
+    if State::is_unix(peer) {
+        UnixAddress::unnamed().into()
+    } else {
+        peer.into()
     }
-
-    /// The endpoint of an open socket, which lives as long as the socket.
-    fn endpoint(&mut self, id: EndpointId) -> &mut super::endpoint::Endpoint {
-        self.endpoints
-            .get_mut(&id)
-            .expect("an open socket has an endpoint")
-    }
-
-    fn accept(
-        &mut self,
-        table: usize,
-        listener: SimulatedSocket,
-        token: Token,
-    ) -> io::Result<(SimulatedSocket, SocketAddr)> {
-        let id = self.accept_endpoint(table, listener)?;
-        let remote = self.endpoint(id).remote;
-        let socket = self.open(table, Kind::Stream(id), token, Interest::READ)?;
-        Ok((socket, remote))
-    }
-
-    /// Takes the connection at the head of the backlog.
-    fn accept_endpoint(
-        &mut self,
-        table: usize,
-        listener: SimulatedSocket,
-    ) -> io::Result<EndpointId> {
-        let Kind::Listener(address) = self.descriptor(table, listener, "accept").kind else {
-            panic!("simulated network: accept of stream {listener:?}");
-        };
-        // Like Linux: the descriptor comes first, so a full table hides an empty backlog.
-        if !self.tables[table].has_room(self.config.limits.descriptors) {
-            return Err(errors::OUT_OF_DESCRIPTORS.into());
-        }
-        self.accept_faults()?;
-        let queue = self
-            .listeners
-            .get_mut(&address)
-            .map(|listener| &mut listener.queue);
-        let Some(id) = queue.and_then(VecDeque::pop_front) else {
-            return Err(errors::WOULD_BLOCK.into());
-        };
-        if self.random.chance(self.config.faults.accept_aborted) {
-            self.cut(id, false);
-            self.endpoints.remove(&id);
-            return Err(errors::ABORTED.into());
-        }
-        let endpoint = self.endpoint(id);
-        endpoint.owner = Owner::Network;
-        endpoint.changed = true;
-        Ok(id)
-    }
-
-    fn read(&mut self, id: EndpointId, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = self.read_faults(id, buffer.len())?;
-        let length = self.endpoint(id).read(&mut buffer[..most])?;
-        self.endpoint(id).reads.bytes += length as u64;
-        self.window_opened(id);
-        Ok(length)
-    }
-
-    fn write(&mut self, id: EndpointId, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        let offered = buffers.iter().map(|buffer| buffer.len()).sum();
-        let most = self.write_faults(id, offered)?;
-        let delay = self.latency();
-        let arrives = self.clock() + delay;
-        let length = self.endpoint(id).write(buffers, most, arrives)?;
-        self.schedule(delay, Action::Arrive(id));
-        Ok(length)
-    }
-
-    fn accept_faults(&mut self) -> io::Result<()> {
-        if self.random.chance(self.config.faults.accept_exhausted) {
-            let shortages = [
-                errors::OUT_OF_DESCRIPTORS,
-                errors::SYSTEM_OUT_OF_DESCRIPTORS,
-                errors::OUT_OF_BUFFERS,
-            ];
-            return Err((*self.random.pick(&shortages)).into());
-        }
-        if self.random.chance(self.config.faults.would_block) {
-            return Err(errors::WOULD_BLOCK.into());
-        }
-        Ok(())
-    }
-
-    /// Says how many bytes a read may hand over.
-    fn read_faults(&mut self, id: EndpointId, wanted: usize) -> io::Result<usize> {
-        let Faulty { would_block, short } = self.stream_faults(id, self.config.faults.short_read);
-        if would_block {
-            return Err(self.block(id));
-        }
-        let possible = wanted.min(self.endpoint(id).received.len());
-        Ok(if short {
-            self.shorten(id, possible).min(wanted)
-        } else {
-            wanted
-        })
-    }
-
-    /// Says how many bytes a write may take.
-    fn write_faults(&mut self, id: EndpointId, offered: usize) -> io::Result<usize> {
-        if self.random.chance(self.config.faults.broken_pipe) {
-            self.cut(id, true);
-        }
-        let Faulty { would_block, short } = self.stream_faults(id, self.config.faults.short_write);
-        if would_block {
-            return Err(self.block(id));
-        }
-        Ok(if short {
-            self.shorten(id, offered)
-        } else {
-            usize::MAX
-        })
-    }
-
-    fn stream_faults(&mut self, id: EndpointId, short: f64) -> Faulty {
-        if self.random.chance(self.config.faults.early_arrival) {
-            self.hurry(id);
-        }
-        if self.random.chance(self.config.faults.reset) {
-            self.cut(id, false);
-        }
-        let would_block = self.endpoints[&id].phase == Phase::Open
-            && self.random.chance(self.config.faults.would_block);
-        Faulty {
-            would_block,
-            short: self.random.chance(short),
-        }
-    }
-
-    /// "Would block" for no reason: as if the reason came and went, so the way out is reported as a change.
-    fn block(&mut self, id: EndpointId) -> io::Error {
-        self.endpoint(id).changed = true;
-        errors::WOULD_BLOCK.into()
-    }
-
-    /// Fewer bytes than possible: as if the rest became possible just afterwards, which is a change.
-    /// (An engine may take a short read under an edge trigger for "drained".)
-    fn shorten(&mut self, id: EndpointId, possible: usize) -> usize {
-        if possible < 2 {
-            return usize::MAX;
-        }
-        self.endpoint(id).changed = true;
-        1 + self.random.index(possible - 1)
-    }
-
-    fn wait(
-        &mut self,
-        table: usize,
-        deadline: Option<u64>,
-        batch: &mut VecDeque<Pending>,
-        woken: &AtomicBool,
-    ) -> io::Result<bool> {
-        if self.random.chance(self.config.faults.empty_wait) {
-            return Ok(woken.swap(false, Ordering::SeqCst));
-        }
-        self.leap();
-        loop {
-            self.collect(table, batch);
-            let woken = woken.swap(false, Ordering::SeqCst);
-            if woken || !batch.is_empty() {
-                return self.not_spinning(table).map(|()| woken);
-            }
-            match (self.next_time(), deadline) {
-                (Some(next), _) if deadline.is_none_or(|deadline| next <= deadline) => {
-                    self.move_clock(next);
-                }
-                (_, Some(deadline)) => {
-                    self.sleep_until(deadline);
-                    return Ok(false);
-                }
-                (_, None) => {
-                    return Err(io::Error::other(
-                        "simulated network: nothing can ever happen again",
-                    ));
-                }
-            }
-        }
-    }
-
-    fn not_spinning(&mut self, table: usize) -> io::Result<()> {
-        if self.spins(table, true) {
-            return Err(io::Error::other("simulated network: the loop spins"));
-        }
-        Ok(())
-    }
-
-    /// The machine sleeps for a while, and nobody in it notices but by the clock.
-    fn leap(&mut self) {
-        if self.random.chance(self.config.faults.leap) {
-            let nanoseconds = self.random.below(100_000_000_000);
-            self.leapt += nanoseconds;
-            self.move_clock(self.clock().saturating_add(nanoseconds));
-        }
-    }
-
-    fn sleep_until(&mut self, deadline: u64) {
-        // Who does not sleep does not oversleep.
-        let sleeps = deadline > self.clock();
-        let late = if sleeps && self.random.chance(self.config.faults.oversleep) {
-            self.random.below(50_000_000)
-        } else {
-            0
-        };
-        self.overslept += late;
-        self.move_clock(deadline.saturating_add(late));
-    }
-}
-
-/// What goes wrong with one call on a stream.
-struct Faulty {
-    would_block: bool,
-    short: bool,
 }

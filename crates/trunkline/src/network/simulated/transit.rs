@@ -1,5 +1,8 @@
 //! What happens between two endpoints: requests, bytes, ends of streams and resets on their way.
 
+use std::io;
+use std::net::SocketAddr;
+
 use super::endpoint::{Endpoint, EndpointId, Finish, Owner, Phase};
 use super::errors;
 use super::peer::Call;
@@ -28,8 +31,23 @@ impl State {
         let Some(address) = self.listening_at(remote) else {
             return self.schedule(delay, Action::Reset(client));
         };
+        if self.meet(client, local, remote, address) {
+            self.schedule(delay, Action::Established(client));
+        } else {
+            self.request_again(client, attempt);
+        }
+    }
+
+    /// A client comes to somebody who listens. `false` when the backlog is full.
+    fn meet(
+        &mut self,
+        client: EndpointId,
+        local: SocketAddr,
+        remote: SocketAddr,
+        address: SocketAddr,
+    ) -> bool {
         let Some(listener) = self.listeners.get_mut(&address) else {
-            return;
+            return false;
         };
         if let Some(make) = &mut listener.make {
             let peer = make(&mut self.random);
@@ -37,7 +55,7 @@ impl State {
             self.join(client, server);
             self.seat_accepted(peer, server);
         } else if listener.queue.len() > listener.backlog_max {
-            return self.request_again(client, attempt);
+            return false;
         } else {
             let server = self.add_endpoint(Owner::Backlog, remote, local);
             self.join(client, server);
@@ -45,7 +63,24 @@ impl State {
                 listener.queue.push_back(server);
             }
         }
-        self.schedule(delay, Action::Established(client));
+        true
+    }
+
+    /// Connects in the Unix domain, where it is done at once or not at all.
+    pub(super) fn connect_at_once(
+        &mut self,
+        client: EndpointId,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> io::Result<()> {
+        if !self.listeners.contains_key(&remote) {
+            return Err(errors::REFUSED.into());
+        }
+        if !self.meet(client, local, remote, remote) {
+            return Err(errors::WOULD_BLOCK.into());
+        }
+        self.establish(client);
+        Ok(())
     }
 
     /// The backlog is full: the request was dropped, and its sender tries again later.

@@ -11,6 +11,10 @@ use super::peer::{Call, MakePeer, Seat};
 use super::table::Table;
 use super::trace::Trace;
 use super::{Config, Random};
+use crate::network::UnixAddress;
+
+/// Where names in the Unix domain are in here.
+const UNIX_NETWORK: u16 = 0xfd75;
 
 /// Something that happens at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +74,8 @@ pub(super) struct State {
     /// By how many nanoseconds waits have ended late in all.
     pub(super) overslept: u64,
     pub(super) abandoned: Abandoned,
+    /// What names in the Unix domain stand for in here.
+    unix_names: BTreeMap<UnixAddress, SocketAddr>,
     /// By network and socket.
     #[cfg(test)]
     pub(super) traffic: BTreeMap<(usize, u64), super::Traffic>,
@@ -98,6 +104,7 @@ impl State {
             leapt: 0,
             overslept: 0,
             abandoned: Abandoned::default(),
+            unix_names: BTreeMap::new(),
             #[cfg(test)]
             traffic: BTreeMap::new(),
         }
@@ -117,6 +124,18 @@ impl State {
     pub(super) fn next_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
+    }
+
+    /// The address that stands for a name in the Unix domain: of an IPv6 network that nobody else is in.
+    pub(super) fn address_of(&mut self, name: &UnixAddress) -> SocketAddr {
+        let next = self.unix_names.len() as u16 + 1;
+        let new = || SocketAddr::from(([UNIX_NETWORK, 0, 0, 0, 0, 0, 0, next], 1));
+        *self.unix_names.entry(name.clone()).or_insert_with(new)
+    }
+
+    /// Does this address stand for a name in the Unix domain?
+    pub(super) fn is_unix(address: SocketAddr) -> bool {
+        matches!(address, SocketAddr::V6(address) if address.ip().segments()[0] == UNIX_NETWORK)
     }
 
     /// An address on `host` for a connecting socket.

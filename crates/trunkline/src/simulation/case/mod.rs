@@ -140,6 +140,8 @@ numbers! {
         /// Connections accepted per second; 0 stands for any number.
         accept_rate = 0,
         accept_burst = 1,
+        /// It listens in the Unix domain.
+        unix = 0,
         /// How many loops there are, where there are several.
         loops = 1,
         lag_ms = 0,
@@ -167,7 +169,7 @@ numbers! {
         /// After so many bytes its manner shows.
         part = 0,
         /// Where a client connects: 0 echo, 1 nobody, 2 several of which one echoes, 3 several that do not answer,
-        /// 4 a server that accepts nobody.
+        /// 4 a server that accepts nobody; 5 and 6, in the Unix domain, echo and a server that accepts nobody.
         place = 0,
         /// The host it connects from; 0 is the server's own.
         host = 0,

@@ -19,6 +19,10 @@ impl Case {
             for plan in &mut self.plans {
                 if plan.numbers.place % 2 == 1 && random.chance(0.3) {
                     plan.numbers.place = 4;
+                } else if random.chance(0.2) {
+                    plan.numbers.place = 5;
+                } else if settings.connect_ms <= 60_000 && random.chance(0.1) {
+                    plan.numbers.place = 6;
                 }
             }
             return;
@@ -29,6 +33,9 @@ impl Case {
         }
         if self.life == Life::Wild && random.chance(0.3) {
             give_room(settings);
+        }
+        if self.life != Life::Wild && random.chance(0.15) {
+            settings.unix = 1;
         }
         settings.lag_ms = *random.pick(&[0, 0, 0, 1, 100, 3000]);
         settings.drain_ms = *random.pick(&[10_000, 10_000, 100, 1000]);

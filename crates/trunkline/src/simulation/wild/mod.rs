@@ -286,6 +286,7 @@ impl Handler for Wild {
     }
 
     fn drained(&mut self, state: &mut ConnectionId, io: &mut Io<'_, Self>) {
+        self.witness.drained(*state);
         if self.check(*state, io, "drained") {
             let queued = io.queued();
             let live = self.live.get_mut(state).expect("just checked");

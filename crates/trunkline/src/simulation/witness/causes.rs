@@ -113,7 +113,7 @@ impl Model {
             ));
         }
         if !matches!(kind, CauseKind::Finished | CauseKind::Failed)
-            && let Some(peer) = known.peer.socket_addr()
+            && let Some(peer) = known.peer
         {
             self.world.excuse(peer);
         }

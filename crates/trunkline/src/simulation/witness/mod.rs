@@ -5,13 +5,14 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::case::Case;
 use crate::connection::{Connection, Phase};
+use crate::network::Socket;
 use crate::network::simulated::{Simulated, World};
-use crate::network::{Address, Socket};
 use crate::{
     CauseKind, Closed, ConnectionId, Deadlines, EventLoop, Handler, Io, Limits, Options, Rates,
     Role,
@@ -70,7 +71,8 @@ struct Rules {
 struct Known {
     socket: Socket,
     role: Role,
-    peer: Address,
+    /// Where in the world its peer is.
+    peer: Option<SocketAddr>,
     opened: u64,
     /// Bytes that have become frames, and whether any have.
     consumed: u64,
@@ -177,7 +179,7 @@ impl Witness {
         let known = Known {
             socket: connection.socket,
             role: connection.role,
-            peer: connection.peer.clone(),
+            peer: model.world.peer_of(model.network, connection.socket),
             opened: now,
             consumed: 0,
             framed: false,
@@ -228,6 +230,15 @@ impl Witness {
 
     pub(super) fn resumed(&self, id: ConnectionId) {
         self.note(id, |known, now| known.resumed = now);
+    }
+
+    /// Its queue is low again: an accepted connection is read from again.
+    pub(super) fn drained(&self, id: ConnectionId) {
+        self.note(id, |known, now| {
+            if known.role == Role::Accepted {
+                known.resumed = now;
+            }
+        });
     }
 
     pub(super) fn held(&self, id: ConnectionId) {
