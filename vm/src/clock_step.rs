@@ -122,14 +122,14 @@ pub(crate) fn run(mechanism: Mechanism) -> Outcome {
         let serving = scope.spawn(move || server.run().map_err(|error| error.to_string()));
         let mut outcomes = vec![check("the selector's wait", WAIT, joined(wait))];
         for (client, lived) in clients {
-            outcomes.push(check(client.cause.name(), client.after, joined(lived)));
+            let outcome = check(client.cause.name(), client.after, joined(lived));
+            // Where a deadline does not come, neither may the others, nor the end of a drain.
+            if outcome.is_err() {
+                remote.kill();
+            }
+            outcomes.push(outcome);
         }
-        // Where timers do not come, a drain would not end either.
-        if outcomes.iter().all(Result::is_ok) {
-            remote.stop();
-        } else {
-            remote.kill();
-        }
+        remote.stop();
         done.store(true, Ordering::Relaxed);
         outcomes.into_iter().collect::<Result<(), String>>()?;
         Ok::<_, String>((joined(serving)?.0, joined(jumps)?))
