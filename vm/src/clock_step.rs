@@ -122,7 +122,12 @@ pub(crate) fn run(mechanism: Mechanism) -> Outcome {
         let serving = scope.spawn(move || server.run().map_err(|error| error.to_string()));
         let mut outcomes = vec![check("the selector's wait", WAIT, joined(wait))];
         for (client, lived) in clients {
-            outcomes.push(check(client.cause.name(), client.after, joined(lived)));
+            let outcome = check(client.cause.name(), client.after, joined(lived));
+            // Where a deadline does not come, neither may the others, nor the end of a drain.
+            if outcome.is_err() {
+                remote.kill();
+            }
+            outcomes.push(outcome);
         }
         remote.stop();
         done.store(true, Ordering::Relaxed);

@@ -34,7 +34,8 @@ usage: cargo xtask COMMAND
                      one of them again, with every call it makes
   churn [--minutes N] [--mechanism NAME]… [--service NAME]…
                      clients that come, talk and vanish in every way, 10 minutes unless said otherwise, on every
-                     mechanism or on those named (rooms by themselves): memory and descriptors must return to where they began
+                     mechanism or on those named (rooms by themselves): memory and descriptors must return to where they began;
+                     gdb asks the server what it has allocated
   vm [SCENARIO…] [--connections N] [--memory MIB] [--mechanism NAME]…
                      in a virtual machine: clock-step (the wall clock jumps) and 1m-idle (a million connections held
                      by one process, a message through each); needs qemu and a kernel that apt-get fetches; takes long
