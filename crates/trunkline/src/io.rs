@@ -288,7 +288,7 @@ impl<H: Handler> Io<'_, H> {
         self.core.cancel_user_timer(timer).is_some()
     }
 
-    /// Sets a timer anew: it fires `delay` from now, with the token it has. The timer's name from now on, or `None` when
+    /// Sets a timer anew: it fires `delay` after [`Io::now`], with the token it has. The timer's name from now on, or `None` when
     /// it has fired or was cancelled before.
     ///
     /// To put a timer off costs next to nothing and keeps its name; only a deadline before the one it had is as dear as
