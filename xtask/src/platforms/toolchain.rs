@@ -98,6 +98,8 @@ impl Toolchain {
     fn save_time(command: &mut Command) -> &mut Command {
         command
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
+            // Without debugging information cargo would strip the rest, for which Apple's targets need one more program.
+            .env("CARGO_PROFILE_DEV_STRIP", "none")
             .env("CARGO_INCREMENTAL", "0")
     }
 

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use rustix::fs::FlockOperation::LockExclusive;
 use rustix::fs::flock;
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::net::SocketAddrUnix;
+use socket2::{Domain, Socket, Type};
 
 use super::address::Problem;
 use super::{Error, Operation};
@@ -241,13 +242,9 @@ pub(crate) fn connect(address: &UnixAddress) -> io::Result<OwnedFd> {
 }
 
 fn non_blocking_socket() -> io::Result<OwnedFd> {
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    Ok(rustix::net::socket_with(
-        AddressFamily::UNIX,
-        SocketType::STREAM,
-        flags,
-        None,
-    )?)
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 /// The path is taken by something that is no socket.
