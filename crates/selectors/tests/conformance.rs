@@ -29,6 +29,7 @@ macro_rules! mechanisms_of {
 
 mechanisms_of! {
     target_os = "linux" => epoll Epoll, io_uring IoUring, poll Poll, select Select;
+    target_os = "android" => epoll Epoll, poll Poll, select Select;
     any(
         target_vendor = "apple",
         target_os = "freebsd",

@@ -4,7 +4,8 @@
 //! signal that is raised and cleared under a lock, and a wait that sleeps until it is raised. A wake that is lost
 //! leaves the selector's thread asleep for ever, which loom reports as a deadlock.
 
-#![cfg(target_os = "linux")] // it is the same everywhere
+// It is the same everywhere.
+#![cfg(all(target_os = "linux", target_pointer_width = "64"))]
 #![forbid(unsafe_code)]
 
 #[path = "../src/wake.rs"]

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use nix::sys::pthread::{pthread_kill, pthread_self};
+use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, epoll, eventfd, poll};
@@ -105,8 +105,9 @@ pub(crate) fn a_signalfd(mechanism: Mechanism) {
     let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
     let source = SignalFd::with_flags(&signals, flags).expect("a source of signals");
     assert_ready(mechanism, &source, &[]);
-    let this_thread = pthread_self();
-    let happen = || pthread_kill(this_thread, Signal::SIGUSR1).expect("sent");
+    // As a number: some C libraries name a thread by a pointer, which no other thread may have.
+    let this_thread = pthread_self() as usize;
+    let happen = || pthread_kill(this_thread as Pthread, Signal::SIGUSR1).expect("sent");
     assert_wakes(mechanism, source, happen, |source| {
         let signal = source.read_signal().expect("read").expect("a signal");
         assert_eq!(signal.ssi_signo, Signal::SIGUSR1 as u32);

@@ -6,7 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nix::sys::pthread::{pthread_kill, pthread_self};
+use rustix::process::{Signal as Interruption, kill_process};
+use rustix::thread::gettid;
 
 use super::super::Signal;
 use super::ring::Setup;
@@ -179,12 +180,13 @@ fn queues_that_are_too_small_lose_nothing() {
 #[test]
 fn w3_what_is_dropped_while_signals_come_is_let_go_at_once() {
     signal_hook::flag::register(signal_hook::consts::SIGUSR1, Arc::default()).unwrap();
-    let this_thread = pthread_self();
+    let this_thread = gettid();
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
-                pthread_kill(this_thread, nix::sys::signal::Signal::SIGUSR1).unwrap();
+                // Linux takes a thread's number here too, and hands the signal to that thread if it can.
+                kill_process(this_thread, Interruption::USR1).unwrap();
             }
         });
         let kept = (0..100).map(|_| {
