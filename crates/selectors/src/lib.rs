@@ -64,15 +64,15 @@
 //!
 //! # Platforms
 //!
-//! | Platform | Mechanisms | Known from (2026-11-21) |
+//! | Platform | Mechanisms | Known from (2026-11-22) |
 //! |---|---|---|
 //! | Linux, `x86_64` | `epoll`, `io_uring`, `poll`, `select` | all tests run |
 //! | Linux, `aarch64` | the same | the conformance suite and the property test ran on Linux 6.1 in a virtual machine of qemu, by hand, and under qemu-user, which has no `io_uring` |
-//! | Windows | `poll` (`WSAPoll`), `select` | runs under Wine 8: the conformance suite and the crate's own tests |
-//! | FreeBSD | `kqueue`, `poll`, `select` | type-checked and linked, tests included; `kqueue` passes the conformance suite on Linux, over a model of the kernel's |
-//! | NetBSD | the same | type-checked, tests included; the model likewise |
-//! | macOS, OpenBSD, `DragonFly` BSD | the same | the same; not repeated since the latest changes |
-//! | illumos, Solaris | `poll` | type-checked; not repeated since the latest changes |
+//! | Linux with musl or 32 bits (`i686`); Android, which has no `io_uring` here | the same | type-checked, tests included |
+//! | Windows | `poll` (`WSAPoll`), `select` | runs under Wine 8: the conformance suite and the crate's own tests (`gnu`); type-checked (`msvc`) |
+//! | macOS, FreeBSD | `kqueue`, `poll`, `select` | type-checked and linked, tests included; `kqueue` passes the conformance suite on Linux, over a model of the kernel's |
+//! | NetBSD, OpenBSD, `DragonFly` BSD | the same | type-checked, tests included; the model likewise |
+//! | illumos, Solaris | `poll` | type-checked, tests included |
 //!
 //! What was only type-checked or linked has never run on its system. `cargo xtask platforms` in the repository repeats all
 //! this, but for what was done by hand.
