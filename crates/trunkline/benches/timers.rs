@@ -3,8 +3,8 @@
 //!
 //!     cargo bench -p trunkline --bench timers
 //!
-//! Deadlines lie anywhere in the next minute. Timers are cancelled in the order they were set, and in random order, and set
-//! anew in random order: in a server it is not the oldest connection that speaks next. Time is processor time, so that
+//! Deadlines lie anywhere in the next minute. Timers are cancelled and set anew in the order they were set, and in random
+//! order: in a server it is not the oldest connection that speaks next. Time is processor time, so that
 //! other programs disturb less. The heap cannot cancel; what is cancelled there is marked, and left out
 //! when it comes up, which is what programs over a heap do.
 //!
@@ -189,6 +189,7 @@ enum Work {
     CancelInOrder,
     Cancel,
     /// To any other time.
+    RearmInOrder,
     Rearm,
     /// To later times, as deadlines are that each message puts off.
     Postpone,
@@ -198,10 +199,9 @@ enum Work {
 fn time<K: Keeper>(work: Work, count: usize, seed: u64) -> Duration {
     let mut random = Random(seed | 1);
     let deadlines = random.deadlines(count);
-    let order = if work == Work::CancelInOrder {
-        (0..count as u32).collect()
-    } else {
-        random.order(count)
+    let order = match work {
+        Work::CancelInOrder | Work::RearmInOrder => (0..count as u32).collect(),
+        _ => random.order(count),
     };
     let mut keeper = K::default();
     let mut names = Vec::with_capacity(count);
@@ -230,7 +230,7 @@ fn time<K: Keeper>(work: Work, count: usize, seed: u64) -> Duration {
     for (&which, &due) in order.iter().zip(&other) {
         let name = &mut names[which as usize];
         match work {
-            Work::Rearm | Work::Postpone => *name = keeper.rearm(*name, due),
+            Work::RearmInOrder | Work::Rearm | Work::Postpone => *name = keeper.rearm(*name, due),
             _ => keeper.cancel(*name),
         }
     }
@@ -239,10 +239,11 @@ fn time<K: Keeper>(work: Work, count: usize, seed: u64) -> Duration {
     took
 }
 
-const WORKS: [(Work, &str); 5] = [
+const WORKS: [(Work, &str); 6] = [
     (Work::Insert, "insert"),
     (Work::CancelInOrder, "cancel in order"),
     (Work::Cancel, "cancel at random"),
+    (Work::RearmInOrder, "re-arm in order"),
     (Work::Rearm, "re-arm at random"),
     (Work::Postpone, "re-arm at random, for later"),
 ];
