@@ -67,11 +67,9 @@ impl<'a> Contender<'a> for Ours<'a> {
     fn wait(&mut self, mut ready: impl FnMut(BorrowedFd<'a>)) -> io::Result<usize> {
         self.selector.select(None)?;
         let mut count = 0;
-        while let Some(event) = self.selector.next_event() {
-            if let Some(source) = self.selector.source(event.key) {
-                ready(*source);
-                count += 1;
-            }
+        while let Some((_, source)) = self.selector.next_event_with(|source, _| *source) {
+            ready(source);
+            count += 1;
         }
         Ok(count)
     }

@@ -3,7 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use super::{Borrowed, Descriptor, Flags};
+use super::batch::Batch;
+use super::{Borrowed, Descriptor};
 use crate::interest::{Interest, Trigger};
 use crate::slab::Key;
 
@@ -54,15 +55,15 @@ impl Absent {
         match *self {}
     }
 
-    pub(super) fn wait(&mut self, _timeout: Option<Duration>) -> io::Result<usize> {
+    pub(super) fn most_entries(&self) -> usize {
         match *self {}
     }
 
-    pub(super) fn saw_waker(&self) -> bool {
-        match *self {}
-    }
-
-    pub(super) fn next(&mut self) -> Option<(Key, Flags)> {
+    pub(super) fn wait(
+        &mut self,
+        _batch: &mut Batch,
+        _timeout: Option<Duration>,
+    ) -> io::Result<()> {
         match *self {}
     }
 }
@@ -78,7 +79,8 @@ pub(super) mod set {
     use std::io;
     use std::time::Duration;
 
-    use super::super::{Borrowed, Descriptor, Flags};
+    use super::super::batch::Entries;
+    use super::super::{Borrowed, Descriptor};
     use crate::interest::{Interest, Trigger};
 
     pub(in super::super) use super::check;
@@ -125,31 +127,5 @@ pub(super) mod set {
 
     pub(in super::super) fn takes_nanoseconds() -> bool {
         true
-    }
-
-    /// Tokens with flags.
-    pub(crate) struct Entries(Vec<(u64, Flags)>);
-
-    impl Entries {
-        /// None yet, and room for so many.
-        pub(crate) fn with_capacity(capacity: usize) -> Entries {
-            Entries(Vec::with_capacity(capacity))
-        }
-
-        pub(crate) fn clear(&mut self) {
-            self.0.clear();
-        }
-
-        pub(crate) fn push(&mut self, token: u64, flags: Flags) {
-            self.0.push((token, flags));
-        }
-
-        pub(crate) fn len(&self) -> usize {
-            self.0.len()
-        }
-
-        pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, Flags)> {
-            self.0.iter().copied()
-        }
     }
 }

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use self::set::{Entries, Set};
+use self::set::Set;
+use super::batch::Batch;
 use super::one_shots::OneShots;
 use super::platform::check_open;
-use super::{BATCH, Flags, WAKER};
+use super::{BATCH, Flags};
 use crate::interest::{Interest, Trigger};
 use crate::slab::Key;
 
@@ -17,9 +18,6 @@ pub(super) mod set;
 
 pub(crate) struct Epoll {
     set: Set,
-    /// The batch, and how much of it has been taken.
-    events: Entries,
-    taken: usize,
     /// What the kernel refuses to watch because it never blocks.
     files: Vec<File>,
     /// The kernel disarms its entries by itself; which ones have to be known when the set is built anew.
@@ -30,10 +28,6 @@ pub(crate) struct Epoll {
     /// keeps the file open, so it keeps the entry, and nothing but closing the whole set removes it.
     strays: bool,
 }
-
-// SAFETY: what keeps it from being `Send` by itself is the kernel's event, whose data may be a pointer. Ours is the
-// number of a key, and nobody takes it for anything else.
-unsafe impl Send for Epoll {}
 
 /// A descriptor that `epoll` refuses (a regular file, a directory, `/dev/null`). `poll` calls it always ready for input
 /// and output, and so do we.
@@ -49,8 +43,6 @@ impl Epoll {
     pub(super) fn new(waker: BorrowedFd<'_>) -> io::Result<Epoll> {
         Ok(Epoll {
             set: Set::new(waker)?,
-            events: Entries::with_capacity(BATCH),
-            taken: 0,
             files: Vec::new(),
             one_shots: OneShots::default(),
             plain: true,
@@ -76,8 +68,6 @@ impl Epoll {
                     trigger,
                     armed: true,
                 });
-                // Room for all of them in a batch, so that a wait allocates nothing.
-                self.events.make_room(BATCH + self.files.len());
             }
             result => result?,
         }
@@ -147,40 +137,31 @@ impl Epoll {
         self.strays
     }
 
+    pub(super) fn most_entries(&self) -> usize {
+        BATCH + self.files.len()
+    }
+
     #[inline(always)]
-    pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
-        self.taken = 0;
+    pub(super) fn wait(&mut self, batch: &mut Batch, timeout: Option<Duration>) -> io::Result<()> {
         if self.plain {
-            self.set.wait(&mut self.events, timeout)?;
+            self.set.wait(batch.entries(), timeout)
         } else {
-            self.wait_with_extras(timeout)?;
+            self.wait_with_extras(batch, timeout)
         }
-        Ok(self.events.len())
-    }
-
-    pub(super) fn saw_waker(&self) -> bool {
-        self.events.iter().any(|(token, _)| token == WAKER)
-    }
-
-    #[inline(always)]
-    pub(super) fn next(&mut self) -> Option<(Key, Flags)> {
-        let (token, flags) = self.events.get(self.taken)?;
-        self.taken += 1;
-        Some((Key::from_bits(token), flags))
     }
 
     /// A wait where there is more to do than the kernel does.
     #[inline(never)]
-    fn wait_with_extras(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+    fn wait_with_extras(&mut self, batch: &mut Batch, timeout: Option<Duration>) -> io::Result<()> {
         let ready = self
             .files
             .iter()
             .any(|file| file.armed && !file.flags().readiness(file.interest).is_empty());
         let timeout = if ready { Some(Duration::ZERO) } else { timeout };
-        self.set.wait(&mut self.events, timeout)?;
-        self.add_files();
-        for (token, _) in self.events.iter() {
-            self.one_shots.fire(Key::from_bits(token));
+        self.set.wait(batch.entries(), timeout)?;
+        self.add_files(batch);
+        for (key, _) in batch.iter() {
+            self.one_shots.fire(key);
         }
         Ok(())
     }
@@ -193,12 +174,12 @@ impl Epoll {
         self.plain = self.files.is_empty() && self.one_shots.is_empty();
     }
 
-    fn add_files(&mut self) {
+    fn add_files(&mut self, batch: &mut Batch) {
         for file in &mut self.files {
             if std::mem::replace(&mut file.armed, file.trigger == Trigger::Level) {
                 let flags = file.flags();
                 if !flags.readiness(file.interest).is_empty() {
-                    self.events.push(file.key.to_bits(), flags);
+                    batch.push(file.key, flags);
                 }
             }
         }

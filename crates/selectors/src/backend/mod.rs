@@ -23,11 +23,10 @@
 //!   that may report strays.
 //! - `may_report_strays()`: whether the system may go on reporting keys that were unregistered, because it does not let
 //!   go of them; a new set is the only cure.
-//! - `wait(timeout)`: waits and collects a batch; says how many entries it has, the waker's included. A one-shot that is
-//!   in the batch is not watched any more, and one that is not still is. May end early with none. `EINTR` is returned as
-//!   it is; the selector keeps the deadline. Allocates nothing.
-//! - `saw_waker()`: whether the waker's descriptor is in the batch.
-//! - `next()`: the next entry of the batch, as the system's [`Flags`]. May give the waker's, whose key names nothing.
+//! - `most_entries()`, where some sources are in a batch beside those that the system finds: how many entries it may have.
+//! - `wait(batch, timeout)`: waits and collects into the batch, which is empty and has room, what is found, the waker
+//!   included, whose key names nothing. A one-shot that is in the batch is not watched any more, and one that is not still
+//!   is. May end early with none. `EINTR` is returned as it is; the selector keeps the deadline. Allocates nothing.
 //!
 //! A batch is at most [`BATCH`] entries and a few more, so that no mechanism needs memory in proportion to what is
 //! ready. Mechanisms that walk a table begin where the last batch ended, so that nobody is left out.
@@ -49,6 +48,7 @@ use crate::slab::Key;
 
 #[cfg_attr(all(test, target_os = "linux"), allow(dead_code))] // the tests have all of them
 mod absent;
+mod batch;
 // All have the same functions, also where there is nothing to do or to refuse.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
@@ -132,6 +132,8 @@ mod platform;
 #[cfg(all(test, target_os = "linux"))]
 pub(crate) mod tests;
 
+use batch::Batch;
+pub(crate) use batch::Entries;
 pub use platform::{AsSource, Descriptor};
 pub(crate) use platform::{
     BAD_DESCRIPTOR, Borrowed, Signal, Slots, TELLS_END_BESIDE_DATA, TELLS_HANG_UP, check_open,
@@ -144,9 +146,8 @@ pub(crate) const BATCH: usize = 1024;
 /// The waker's token, where a mechanism carries a number for each descriptor: that of the key that names nothing.
 pub(crate) const WAKER: u64 = Key::NOTHING.to_bits();
 
-/// The mechanisms whose kernel takes registrations from one thread while another waits, and what they report: for the
-/// raw door, which brings a table of its own to the others.
-pub(crate) use epoll::set::{Entries, Set as Native};
+/// The mechanisms whose kernel takes registrations from one thread while another waits: for the raw door, which brings a table of its own to the others.
+pub(crate) use epoll::set::Set as Native;
 
 /// The set of a mechanism that is one of those.
 pub(crate) fn native(mechanism: Mechanism, waker: Borrowed<'_>) -> io::Result<Option<Native>> {
@@ -159,10 +160,16 @@ pub(crate) fn native(mechanism: Mechanism, waker: Borrowed<'_>) -> io::Result<Op
 /// Marks a descriptor that is not registered.
 pub(crate) const NO_SLOT: u32 = u32::MAX;
 
-/// The mechanism in use. Its tag has a byte of its own: the compiler's choice, hidden in the first variant's fields,
+/// The mechanism in use, and what its last wait has found.
+pub(crate) struct Backend {
+    machinery: Machinery,
+    batch: Batch,
+}
+
+/// The mechanism itself. Its tag has a byte of its own: the compiler's choice, hidden in the first variant's fields,
 /// takes seven instructions to read.
 #[repr(u8)]
-pub(crate) enum Backend {
+enum Machinery {
     Epoll(epoll::Epoll),
     IoUring(Box<io_uring::IoUring>),
     Poll(poll::Poll),
@@ -170,15 +177,24 @@ pub(crate) enum Backend {
     Kqueue(kqueue::Kqueue),
 }
 
+/// What [`Backend::find`] has found.
+pub(crate) enum Found {
+    /// One source, and not the waker.
+    Source,
+    /// So many entries of the batch, the waker's perhaps among them. None if it failed or there is more to it: nothing is
+    /// lost then, and `wait` is the one to call.
+    Entries(usize),
+}
+
 /// Calls a function of the mechanism in use.
 macro_rules! dispatch {
-    ($backend:expr, $mechanism:ident => $call:expr) => {
-        match $backend {
-            Backend::Epoll($mechanism) => $call,
-            Backend::IoUring($mechanism) => $call,
-            Backend::Poll($mechanism) => $call,
-            Backend::Select($mechanism) => $call,
-            Backend::Kqueue($mechanism) => $call,
+    ($machinery:expr, $mechanism:ident => $call:expr) => {
+        match $machinery {
+            Machinery::Epoll($mechanism) => $call,
+            Machinery::IoUring($mechanism) => $call,
+            Machinery::Poll($mechanism) => $call,
+            Machinery::Select($mechanism) => $call,
+            Machinery::Kqueue($mechanism) => $call,
         }
     };
 }
@@ -186,18 +202,24 @@ macro_rules! dispatch {
 impl Backend {
     pub(crate) fn new(mechanism: Mechanism, waker: Borrowed<'_>) -> io::Result<Backend> {
         let made = match mechanism {
-            Mechanism::Epoll => epoll::Epoll::new(waker).map(Backend::Epoll),
+            Mechanism::Epoll => epoll::Epoll::new(waker).map(Machinery::Epoll),
             Mechanism::IoUring => io_uring::IoUring::new(waker)
-                .map(|io_uring| Backend::IoUring(Box::new(io_uring)))
+                .map(|io_uring| Machinery::IoUring(Box::new(io_uring)))
                 .map_err(|error| mechanism.check().err().map_or(error, Into::into)),
-            Mechanism::Poll => poll::Poll::new(waker).map(Backend::Poll),
-            Mechanism::Select => select::Select::new(waker).map(Backend::Select),
-            Mechanism::Kqueue => kqueue::Kqueue::new(waker).map(Backend::Kqueue),
+            Mechanism::Poll => poll::Poll::new(waker).map(Machinery::Poll),
+            Mechanism::Select => select::Select::new(waker).map(Machinery::Select),
+            Mechanism::Kqueue => kqueue::Kqueue::new(waker).map(Machinery::Kqueue),
         };
-        made.map_err(|error| match (error.kind(), mechanism.check()) {
-            (io::ErrorKind::Unsupported, Err(unavailable)) => unavailable.into(),
-            _ => error,
-        })
+        match made {
+            Ok(machinery) => Ok(Backend {
+                machinery,
+                batch: Batch::with_capacity(BATCH),
+            }),
+            Err(error) => Err(match (error.kind(), mechanism.check()) {
+                (io::ErrorKind::Unsupported, Err(unavailable)) => unavailable.into(),
+                _ => error,
+            }),
+        }
     }
 
     pub(crate) fn register(
@@ -207,7 +229,9 @@ impl Backend {
         interest: Interest,
         trigger: Trigger,
     ) -> io::Result<()> {
-        dispatch!(self, mechanism => mechanism.register(descriptor, key, interest, trigger))
+        dispatch!(&mut self.machinery, mechanism => mechanism.register(descriptor, key, interest, trigger))?;
+        self.make_room();
+        Ok(())
     }
 
     pub(crate) fn modify(
@@ -217,88 +241,90 @@ impl Backend {
         change: (Interest, Interest),
         trigger: Trigger,
     ) -> io::Result<()> {
-        dispatch!(self, mechanism => mechanism.modify(descriptor, key, change, trigger))
+        dispatch!(&mut self.machinery, mechanism => mechanism.modify(descriptor, key, change, trigger))?;
+        self.make_room();
+        Ok(())
+    }
+
+    /// So that a wait allocates nothing.
+    fn make_room(&mut self) {
+        let most_entries = match &self.machinery {
+            Machinery::Epoll(epoll) => epoll.most_entries(),
+            Machinery::Kqueue(kqueue) => kqueue.most_entries(),
+            Machinery::IoUring(_) | Machinery::Poll(_) | Machinery::Select(_) => BATCH,
+        };
+        self.batch.make_room(most_entries);
     }
 
     pub(crate) fn unregister(&mut self, descriptor: Descriptor, key: Key, interest: Interest) {
-        dispatch!(self, mechanism => mechanism.unregister(descriptor, key, interest));
+        dispatch!(&mut self.machinery, mechanism => mechanism.unregister(descriptor, key, interest));
     }
 
     pub(crate) fn apply(&mut self) -> io::Result<()> {
-        dispatch!(self, mechanism => mechanism.apply())
+        dispatch!(&mut self.machinery, mechanism => mechanism.apply())
     }
 
     pub(crate) fn holds(&self, descriptor: Descriptor, key: Key, interest: Interest) -> bool {
-        dispatch!(self, mechanism => mechanism.holds(descriptor, key, interest))
+        dispatch!(&self.machinery, mechanism => mechanism.holds(descriptor, key, interest))
     }
 
     pub(crate) fn has_fired(&self, key: Key) -> bool {
-        dispatch!(self, mechanism => mechanism.has_fired(key))
+        dispatch!(&self.machinery, mechanism => mechanism.has_fired(key))
     }
 
     #[inline]
     pub(crate) fn may_report_strays(&self) -> bool {
-        dispatch!(self, mechanism => mechanism.may_report_strays())
+        dispatch!(&self.machinery, mechanism => mechanism.may_report_strays())
     }
 
+    /// A wait without an end, the straightest way there is.
+    #[inline(always)]
+    pub(crate) fn find(&mut self) -> Found {
+        match &mut self.machinery {
+            Machinery::Epoll(epoll) => {
+                self.batch.clear();
+                let waited = epoll.wait(&mut self.batch, None);
+                Found::Entries(waited.map_or(0, |()| self.batch.len()))
+            }
+            Machinery::IoUring(io_uring) => {
+                let found = io_uring.find();
+                self.batch.clear();
+                let Some((key, flags)) = found else {
+                    return Found::Entries(io_uring.find_more(&mut self.batch));
+                };
+                self.batch.push(key, flags);
+                Found::Source
+            }
+            _ => Found::Entries(self.wait(None).unwrap_or(0)),
+        }
+    }
+
+    /// Waits and collects a batch, and says how many entries it has, the waker's included.
     #[inline(always)]
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
-        match self {
-            Backend::Epoll(epoll) => epoll.wait(timeout),
-            _ => self.wait_otherwise(timeout),
+        self.batch.clear();
+        // The default mechanism is told apart first, and its code alone goes into the caller's.
+        match &mut self.machinery {
+            Machinery::Epoll(epoll) => epoll.wait(&mut self.batch, timeout)?,
+            _ => self.wait_otherwise(timeout)?,
         }
-    }
-
-    /// The default mechanism is told apart first, and its code alone goes into the caller's.
-    #[inline(never)]
-    fn wait_otherwise(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
-        match self {
-            Backend::IoUring(io_uring) => io_uring.wait(timeout),
-            _ => self.wait_slowly(timeout),
-        }
+        Ok(self.batch.len())
     }
 
     #[inline(never)]
-    fn wait_slowly(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
-        dispatch!(self, mechanism => mechanism.wait(timeout))
+    fn wait_otherwise(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        dispatch!(&mut self.machinery, mechanism => mechanism.wait(&mut self.batch, timeout))
     }
 
-    #[inline]
+    /// Whether the waker's descriptor is in the batch.
     pub(crate) fn saw_waker(&self) -> bool {
-        dispatch!(self, mechanism => mechanism.saw_waker())
+        self.batch.has_waker()
     }
 
+    /// The next entry of the batch. May be the waker's.
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<(Key, Flags)> {
-        if let Backend::Epoll(epoll) = self {
-            return epoll.next();
-        }
-        let (key, flags) = self.next_otherwise();
-        let flags = u16::try_from(flags).ok()?;
-        Some((Key::from_bits(key), Flags(flags)))
-    }
-
-    /// The entry's key and its flags, or more than flags can be if there is none: two numbers, which come back in two
-    /// registers.
-    #[inline(never)]
-    fn next_otherwise(&mut self) -> (u64, u32) {
-        let entry = match self {
-            Backend::IoUring(io_uring) => {
-                let Some((key, flags)) = io_uring.next() else {
-                    return (0, u32::MAX);
-                };
-                return (key.to_bits(), flags.0.into());
-            }
-            _ => self.next_slowly(),
-        };
-        entry.map_or((0, u32::MAX), |(key, flags)| {
-            (key.to_bits(), flags.0.into())
-        })
-    }
-
-    #[inline(never)]
-    fn next_slowly(&mut self) -> Option<(Key, Flags)> {
-        dispatch!(self, mechanism => mechanism.next())
+        self.batch.next()
     }
 }
 

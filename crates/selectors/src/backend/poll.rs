@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustix::event::PollFd;
 
+use super::batch::Batch;
 use super::one_shots::OneShots;
 use super::platform::{borrow, check_open, timespec};
 use super::{BATCH, Flags};
@@ -20,9 +21,6 @@ pub(crate) struct Poll {
     /// The row of each key's slot.
     rows: Vec<u32>,
     one_shots: OneShots,
-    /// The batch, and how much of it has been taken.
-    batch: Vec<(Key, Flags)>,
-    taken: usize,
     /// The row at which the next batch begins.
     start: usize,
 }
@@ -37,8 +35,6 @@ impl Poll {
             keys: vec![Key::NOTHING],
             rows: Vec::new(),
             one_shots: OneShots::default(),
-            batch: Vec::with_capacity(BATCH),
-            taken: 0,
             start: 0,
         })
     }
@@ -98,19 +94,17 @@ impl Poll {
         false
     }
 
-    pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
-        self.batch.clear();
-        self.taken = 0;
+    pub(super) fn wait(&mut self, batch: &mut Batch, timeout: Option<Duration>) -> io::Result<()> {
         let ready = rustix::event::poll(&mut self.table, timeout.map(timespec).as_ref())?;
         let rows = self.table.len();
         let mut position = self.start % rows;
         for _ in 0..rows {
-            if self.batch.len() == ready.min(BATCH) {
+            if batch.len() == ready.min(BATCH) {
                 break;
             }
             let flags = self.table[position].revents();
             if !flags.is_empty() {
-                self.batch.push((self.keys[position], Flags::of(flags)));
+                batch.push(self.keys[position], Flags::of(flags));
             }
             position = if position + 1 == rows {
                 0
@@ -120,20 +114,9 @@ impl Poll {
         }
         self.start = position;
         if !self.one_shots.is_empty() {
-            self.disarm();
+            self.disarm(batch);
         }
-        Ok(self.batch.len())
-    }
-
-    pub(super) fn saw_waker(&self) -> bool {
-        self.batch.iter().any(|(key, _)| *key == Key::NOTHING)
-    }
-
-    #[inline]
-    pub(super) fn next(&mut self) -> Option<(Key, Flags)> {
-        let entry = *self.batch.get(self.taken)?;
-        self.taken += 1;
-        Some(entry)
+        Ok(())
     }
 
     /// The key's row from now on, new or not.
@@ -169,9 +152,8 @@ impl Poll {
     }
 
     /// Takes the one-shots out that are in the batch.
-    fn disarm(&mut self) {
-        for position in 0..self.batch.len() {
-            let (key, _) = self.batch[position];
+    fn disarm(&mut self, batch: &Batch) {
+        for (key, _) in batch.iter() {
             if self.one_shots.fire(key) {
                 self.remove(key);
             }

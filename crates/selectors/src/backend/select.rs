@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::event::{FdSetElement, PollFd};
 use rustix::io::Errno;
 
+use super::batch::Batch;
 use super::one_shots::OneShots;
 use super::platform::{borrow, check_open, index, timespec};
 use super::{BATCH, Flags};
@@ -23,9 +24,6 @@ pub(crate) struct Select {
     one_shots: OneShots,
     /// The ready descriptors, for `poll` to say what they are ready for.
     table: Vec<PollFd<'static>>,
-    /// The batch, and how much of it has been taken.
-    batch: Vec<(Key, Flags)>,
-    taken: usize,
     /// The descriptor at which the next batch begins.
     start: RawFd,
 }
@@ -38,8 +36,6 @@ impl Select {
             keys: Vec::new(),
             one_shots: OneShots::default(),
             table: Vec::with_capacity(BATCH),
-            batch: Vec::with_capacity(BATCH),
-            taken: 0,
             start: 0,
         };
         select.grow(waker.as_raw_fd());
@@ -96,34 +92,20 @@ impl Select {
         false
     }
 
-    pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
-        self.batch.clear();
-        self.taken = 0;
+    pub(super) fn wait(&mut self, batch: &mut Batch, timeout: Option<Duration>) -> io::Result<()> {
         let bound = self.watched.bound();
         self.ready.copy_from(&self.watched);
         match self.ready.select(bound, timeout) {
-            Ok(0) => return Ok(0),
+            Ok(0) => return Ok(()),
             // One of them is not open, and the call does not say which: `poll` does, so all are asked about.
             Err(Errno::BADF) => self.ready.copy_from(&self.watched),
             result => drop(result?),
         }
-        self.classify(bound)?;
-        Ok(self.batch.len())
-    }
-
-    pub(super) fn saw_waker(&self) -> bool {
-        self.batch.iter().any(|(key, _)| *key == Key::NOTHING)
-    }
-
-    #[inline]
-    pub(super) fn next(&mut self) -> Option<(Key, Flags)> {
-        let entry = *self.batch.get(self.taken)?;
-        self.taken += 1;
-        Some(entry)
+        self.classify(batch, bound)
     }
 
     /// Asks `poll` what the descriptors found are ready for: `select` itself cannot tell input from a hang-up.
-    fn classify(&mut self, bound: RawFd) -> io::Result<()> {
+    fn classify(&mut self, batch: &mut Batch, bound: RawFd) -> io::Result<()> {
         self.collect(bound);
         loop {
             match rustix::event::poll(&mut self.table, Some(&timespec(Duration::ZERO))) {
@@ -137,7 +119,7 @@ impl Select {
             if !flags.is_empty() {
                 let descriptor = row.as_fd().as_raw_fd();
                 let key = self.keys[index(descriptor)];
-                self.batch.push((key, Flags::of(flags)));
+                batch.push(key, Flags::of(flags));
                 if !self.one_shots.is_empty() && self.one_shots.fire(key) {
                     self.watched.put(descriptor, Interest::NONE);
                 }

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::{Registration, Selector, State};
-use crate::backend::{AsSource, BAD_DESCRIPTOR, Backend, Flags};
+use crate::backend::{AsSource, BAD_DESCRIPTOR, Backend, Flags, Found};
 use crate::deadline::Deadline;
 use crate::interest::Interest;
 use crate::readiness::{Event, Readiness, Selected};
@@ -24,16 +24,16 @@ impl<S: AsSource, T> Selector<S, T> {
     #[inline(always)]
     pub fn select(&mut self, timeout: Option<Duration>) -> io::Result<Selected> {
         // The usual wait: nothing to do before it, no deadline to keep, and something found.
-        if timeout.is_none()
-            && !self.chores
-            && let Ok(found @ 1..) = self.backend.wait(None)
-        {
-            if !self.waker.is_pending() {
-                let woken = false;
-                let events = found;
-                return Ok(Selected { events, woken });
+        if timeout.is_none() && !self.chores {
+            let woken = false;
+            match self.backend.find() {
+                Found::Source => return Ok(Selected { events: 1, woken }),
+                Found::Entries(0) => {}
+                Found::Entries(events) if !self.waker.is_pending() => {
+                    return Ok(Selected { events, woken });
+                }
+                Found::Entries(found) => return Ok(self.selected(found)),
             }
-            return Ok(self.selected(found));
         }
         // What went wrong there, if anything, comes again here.
         self.select_with_care(timeout)

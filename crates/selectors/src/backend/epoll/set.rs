@@ -6,9 +6,10 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 
+use super::super::batch::Entries;
 use super::super::platform::{borrow, timespec};
 use super::super::{Flags, WAKER};
 use crate::interest::{Interest, Trigger};
@@ -177,56 +178,6 @@ fn is_refusal(error: &io::Error) -> bool {
     )
 }
 
-/// What the kernel reports: tokens with flags.
-pub(crate) struct Entries(Vec<Event>);
-
-// SAFETY: the kernel's type can carry a pointer, which is why it is not sent to other threads by itself. These carry
-// nothing but numbers: they are made, here and by the kernel from what `add` and `modify` hand it, with `new_u64`.
-unsafe impl Send for Entries {}
-// SAFETY: as above.
-unsafe impl Sync for Entries {}
-
-impl Entries {
-    /// None yet, and room for so many.
-    pub(crate) fn with_capacity(capacity: usize) -> Entries {
-        Entries(Vec::with_capacity(capacity))
-    }
-
-    /// Makes room for so many altogether.
-    pub(super) fn make_room(&mut self, capacity: usize) {
-        self.0.reserve(capacity.saturating_sub(self.0.len()));
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.0.clear();
-    }
-
-    pub(crate) fn push(&mut self, token: u64, flags: Flags) {
-        self.0.push(Event {
-            flags: EventFlags::from_bits_retain(flags.0.into()),
-            data: EventData::new_u64(token),
-        });
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    #[inline(always)]
-    pub(crate) fn get(&self, position: usize) -> Option<(u64, Flags)> {
-        self.0.get(position).copied().map(read)
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, Flags)> {
-        self.0.iter().copied().map(read)
-    }
-}
-
-#[inline(always)]
-fn read(Event { flags, data }: Event) -> (u64, Flags) {
-    (data.u64(), Flags(flags.bits() as u16))
-}
-
 /// Why `epoll` does not work here.
 pub(in super::super) fn check() -> io::Result<()> {
     epoll::create(CreateFlags::CLOEXEC)?;
@@ -251,6 +202,8 @@ pub(in super::super) fn takes_nanoseconds() -> bool {
 mod tests {
     use std::mem::{align_of, offset_of, size_of};
     use std::time::Instant;
+
+    use rustix::event::epoll::Event;
 
     use super::super::super::Signal;
     use super::*;

@@ -30,6 +30,7 @@ use std::time::Duration;
 use rustix::event::PollFd;
 use rustix::io::{Errno, retry_on_intr};
 
+use super::batch::Batch;
 use super::platform::{borrow, timespec};
 use super::{BATCH, Flags};
 use crate::interest::{Interest, Trigger};
@@ -41,18 +42,16 @@ mod ring;
 mod tests;
 mod watched;
 
+use queues::Name;
 use ring::Ring;
-use watched::Watched;
+use watched::{Request, Watched};
 
 pub(crate) struct IoUring {
     ring: Ring,
     watched: Watched,
     /// Edges, and the waker's, that were found while a source was unregistered, between two waits: by the names of the
     /// requests, which are others if the interest is modified before the next wait.
-    kept: Vec<(u64, Flags)>,
-    /// The batch, and how much of it has been taken.
-    batch: Vec<(Key, Flags)>,
-    taken: usize,
+    kept: Vec<(Name, Flags)>,
     /// The entries to check, and the table to check them with.
     suspects: Vec<u32>,
     table: Vec<PollFd<'static>>,
@@ -77,8 +76,6 @@ impl IoUring {
             ring,
             watched: Watched::new(waker.as_raw_fd()),
             kept: Vec::new(),
-            batch: Vec::with_capacity(BATCH + 1),
-            taken: 0,
             suspects: Vec::with_capacity(BATCH),
             table: Vec::with_capacity(BATCH),
         }
@@ -147,47 +144,67 @@ impl IoUring {
         false
     }
 
-    #[inline(never)]
-    pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
-        self.batch.clear();
-        self.taken = 0;
-        // The usual wait: nothing to do before it but to ask again about what was reported, and no end to it.
-        if timeout.is_some() || self.watched.special {
-            let entered = self.enter_with_care(timeout);
-            return self.finish_with_care(timeout, entered);
-        }
-        if !self.watched.queue.is_empty()
-            && let Err(error) = self.watched.ask(&mut self.ring)
-        {
-            return self.finish_with_care(timeout, Err(error));
-        }
-        if let Err(error) = self.ring.wait() {
-            return self.finish_with_care(timeout, Err(error));
-        }
-        let told = self.take_answers();
-        if told.may_say_too_much() || self.ring.may_have_more() {
-            return self.finish_with_care(timeout, Ok(()));
-        }
-        Ok(self.batch.len())
-    }
-
-    pub(super) fn saw_waker(&self) -> bool {
-        self.batch.iter().any(|(key, _)| *key == Key::NOTHING)
-    }
-
+    /// The usual wait, written straight: no end to it, nothing to tell the kernel, and one answer, of a source that is
+    /// watched for edges. None if anything is otherwise, and then [`find_more`](IoUring::find_more) goes on.
     #[inline(always)]
-    pub(super) fn next(&mut self) -> Option<(Key, Flags)> {
-        let (key, flags) = self.batch.get(self.taken)?;
-        self.taken += 1;
-        Some((*key, *flags))
+    pub(super) fn find(&mut self) -> Option<(Key, Flags)> {
+        if self.watched.special || !self.watched.queue.is_empty() {
+            return None;
+        }
+        self.ring.wait();
+        let answer = self.ring.only_answer()?;
+        let found = self.watched.found_usual(&answer, Request::Edge)?;
+        self.ring.take_answer();
+        Some(found)
+    }
+
+    /// A wait without an end that did not go the usual way: how many were found. Zero if it failed or is not over; then
+    /// [`wait`](IoUring::wait) is to be called, and fails again or goes on.
+    #[inline(never)]
+    pub(super) fn find_more(&mut self, batch: &mut Batch) -> usize {
+        let found = if self.watched.special {
+            self.wait(batch, None)
+        } else if self.watched.queue.is_empty() {
+            self.finish(batch)
+        } else {
+            self.find_by_state(batch)
+        };
+        found.map_or(0, |()| batch.len())
+    }
+
+    /// The usual wait with level trigger.
+    #[inline(always)]
+    fn find_by_state(&mut self, batch: &mut Batch) -> io::Result<()> {
+        self.watched.ask(&mut self.ring)?;
+        self.ring.ask_and_wait();
+        self.watched.special |= self.ring.is_special();
+        if let Some(answer) = self.ring.only_answer()
+            && let Some((key, flags)) = self.watched.found_usual(&answer, Request::Level)
+        {
+            self.ring.take_answer();
+            self.watched.ask_again(key);
+            batch.push(key, flags);
+            return Ok(());
+        }
+        self.finish(batch)
     }
 
     #[inline(never)]
-    fn enter_with_care(&mut self, timeout: Option<Duration>) -> Result<(), Errno> {
+    pub(super) fn wait(&mut self, batch: &mut Batch, timeout: Option<Duration>) -> io::Result<()> {
+        let entered = self.enter_with_care(batch, timeout);
+        self.finish_with_care(batch, timeout, entered)
+    }
+
+    #[inline(never)]
+    fn enter_with_care(
+        &mut self,
+        batch: &mut Batch,
+        timeout: Option<Duration>,
+    ) -> Result<(), Errno> {
         let told = self.watched.tell(&mut self.ring);
         let keeps = !self.kept.is_empty();
         if keeps {
-            self.take_kept();
+            self.take_kept(batch);
         }
         let entered = if !keeps && told.is_ok() && timeout.is_none_or(|timeout| !timeout.is_zero())
         {
@@ -196,8 +213,8 @@ impl IoUring {
             let looked = self.ring.look();
             if keeps {
                 // There may be answers about the same sources.
-                self.take_more();
-                self.check();
+                self.take_more(batch);
+                self.check(batch);
             }
             told.and(looked)
         };
@@ -210,42 +227,53 @@ impl IoUring {
     #[inline(never)]
     fn finish_with_care(
         &mut self,
+        batch: &mut Batch,
         timeout: Option<Duration>,
         entered: Result<(), Errno>,
-    ) -> io::Result<usize> {
-        self.take_answers();
+    ) -> io::Result<()> {
+        self.take_answers(batch);
         if self.ring.may_have_more() {
-            self.take_more();
+            self.take_more(batch);
         }
-        self.check();
+        self.check(batch);
         match entered {
-            Ok(()) => Ok(self.batch.len()),
-            Err(error) => self.wait_all_the_same(timeout, error),
+            Ok(()) => Ok(()),
+            Err(error) => self.wait_all_the_same(batch, timeout, error),
         }
+    }
+
+    /// What a wait does after a call that went well.
+    #[inline(never)]
+    fn finish(&mut self, batch: &mut Batch) -> io::Result<()> {
+        let told = self.take_answers(batch);
+        if told.may_say_too_much() || self.ring.may_have_more() {
+            return self.finish_with_care(batch, None, Ok(()));
+        }
+        Ok(())
     }
 
     /// A call has failed. What was found all the same comes first; the error then comes again.
     #[cold]
-    fn wait_all_the_same(&mut self, timeout: Option<Duration>, error: Errno) -> io::Result<usize> {
+    fn wait_all_the_same(
+        &mut self,
+        batch: &mut Batch,
+        timeout: Option<Duration>,
+        error: Errno,
+    ) -> io::Result<()> {
         match error {
-            _ if !self.batch.is_empty() => Ok(self.batch.len()),
+            _ if !batch.is_empty() => Ok(()),
             ANOTHER_THREAD => {
                 self.move_here()?;
-                self.wait(timeout)
+                self.wait(batch, timeout)
             }
-            error => excuse(error).map(|()| 0),
+            error => excuse(error),
         }
     }
 
     /// Takes answers into the batch, as many as it holds, and gives all that they say.
     #[inline(always)]
-    fn take_answers(&mut self) -> Flags {
-        let IoUring {
-            ring,
-            watched,
-            batch,
-            ..
-        } = self;
+    fn take_answers(&mut self, batch: &mut Batch) -> Flags {
+        let IoUring { ring, watched, .. } = self;
         let mut told = Flags(0);
         let mut answers = ring.answers();
         while batch.len() < BATCH
@@ -253,10 +281,10 @@ impl IoUring {
         {
             if let Some((key, flags)) = watched.found_as_usual(&answer) {
                 told.0 |= flags.0;
-                batch.push((key, flags));
+                batch.push(key, flags);
             } else if let Some((key, flags)) = watched.found_otherwise(&answer) {
                 told.0 |= flags.0;
-                batch.push((key, flags));
+                batch.push(key, flags);
             }
         }
         told
@@ -265,19 +293,12 @@ impl IoUring {
     /// Fills the batch up with what the kernel had no time for, and makes one entry of several about the same source:
     /// an edge that came between two looks.
     #[inline(never)]
-    fn take_more(&mut self) {
-        self.take_answers();
-        while self.batch.len() < BATCH && self.ring.finds_more() {
-            self.take_answers();
+    fn take_more(&mut self, batch: &mut Batch) {
+        self.take_answers(batch);
+        while batch.len() < BATCH && self.ring.finds_more() {
+            self.take_answers(batch);
         }
-        self.batch.sort_unstable_by_key(|(key, _)| *key);
-        self.batch.dedup_by(|later, earlier| {
-            let same = later.0 == earlier.0;
-            if same {
-                earlier.1.0 |= later.1.0;
-            }
-            same
-        });
+        batch.merge();
     }
 
     fn apply_in_this_thread(&mut self) -> Result<(), Errno> {
@@ -287,7 +308,10 @@ impl IoUring {
             self.keep_answers();
             match looked {
                 Ok(()) | Err(Errno::INTR | Errno::BUSY) => {}
-                error => return error,
+                error => {
+                    self.watched.special |= self.ring.is_special();
+                    return error;
+                }
             }
             if self.watched.unwanted() == 0 && !self.ring.may_have_more() {
                 break;
@@ -323,10 +347,10 @@ impl IoUring {
 
     /// Puts what was found between the waits into the batch.
     #[cold]
-    fn take_kept(&mut self) {
+    fn take_kept(&mut self, batch: &mut Batch) {
         for (name, flags) in self.kept.drain(..self.kept.len().min(BATCH)) {
             if let Some(key) = self.watched.edge(name) {
-                self.batch.push((key, flags));
+                batch.push(key, flags);
             }
         }
     }
@@ -341,12 +365,12 @@ impl IoUring {
 
     /// Checks what needs to be checked, and corrects the batch: see the top of this file.
     #[cold]
-    fn check(&mut self) {
+    fn check(&mut self, batch: &mut Batch) {
         self.suspects.clear();
         self.table.clear();
-        for (position, (key, flags)) in self.batch.iter().enumerate() {
+        for (position, (key, flags)) in batch.iter().enumerate() {
             if flags.are_doubtful()
-                && let Some(row) = self.watched.row(*key)
+                && let Some(row) = self.watched.row(key)
             {
                 self.suspects.push(position as u32);
                 let asked = row.wanted.poll();
@@ -361,13 +385,16 @@ impl IoUring {
         // Without the memory for this call they are told as they are.
         if retry_on_intr(|| rustix::event::poll(&mut self.table, Some(&now))).is_ok() {
             for (position, answer) in self.suspects.iter().zip(&self.table) {
-                let (key, flags) = &mut self.batch[*position as usize];
-                *flags = Flags(answer.revents().bits());
-                if flags.0 == 0 {
-                    self.watched.resume(*key);
+                let flags = Flags(answer.revents().bits());
+                let position = *position as usize;
+                if flags.is_empty()
+                    && let Some((key, _)) = batch.get(position)
+                {
+                    self.watched.resume(key);
                 }
+                batch.set(position, flags);
             }
-            self.batch.retain(|(_, flags)| flags.0 != 0);
+            batch.drop_empty();
         }
     }
 }

@@ -50,11 +50,20 @@ struct Request {
     priority: u16,
     descriptor: RawFd,
     offset: u64,
-    address: u64,
+    address: Name,
     length: u32,
     poll_flags: u32,
-    name: u64,
+    name: Name,
     rest: [u64; 3],
+}
+
+/// What a request is called by, and its answers: a number of 64 bits to the kernel, which only compares it, and two
+/// numbers here.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Name {
+    pub(super) slot: u32,
+    pub(super) sequence: u32,
 }
 
 /// `struct io_uring_cqe`.
@@ -62,7 +71,7 @@ struct Request {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Answer {
     /// Of the request.
-    pub(super) name: u64,
+    pub(super) name: Name,
     /// What came of it, or a negative error.
     pub(super) result: i32,
     flags: u32,
@@ -184,6 +193,42 @@ impl Queues {
         self.answers_tail() != self.head
     }
 
+    /// The answer that has not been taken, if there is exactly one and the kernel has no more. It stays.
+    #[inline(always)]
+    pub(super) fn only_answer(&self) -> Option<Answer> {
+        let is_only = self.answers_tail().wrapping_sub(self.head) == 1 && !self.may_have_more();
+        is_only.then(|| self.answer(self.head))
+    }
+
+    /// Takes the answer that [`only_answer`](Queues::only_answer) gave.
+    #[inline(always)]
+    pub(super) fn take_answer(&mut self) {
+        self.let_go_of_answers(self.head.wrapping_add(1));
+    }
+
+    /// The answer at a place between the head and the tail.
+    #[inline(always)]
+    fn answer(&self, place: u32) -> Answer {
+        let place = (place & self.answers_mask) as usize;
+        // SAFETY: the mask keeps the place within the queue, and the kernel, which has moved the tail past it, does not
+        // write there again before the head has moved.
+        let answer = unsafe { self.answers.add(place).as_ref() };
+        // One by one, for they go their own ways.
+        Answer {
+            name: answer.name,
+            result: answer.result,
+            flags: answer.flags,
+        }
+    }
+
+    /// Lets the kernel fill the places before this one again.
+    #[inline(always)]
+    fn let_go_of_answers(&mut self, head: u32) {
+        self.head = head;
+        // SAFETY: it is in the mapping.
+        unsafe { self.answers_head.as_ref() }.store(head, Ordering::Release);
+    }
+
     /// The answers that have not been taken. Those that are not taken from this either stay.
     #[inline(always)]
     pub(super) fn answers(&mut self) -> Answers<'_> {
@@ -234,6 +279,13 @@ impl Queues {
     }
 }
 
+impl Name {
+    const NONE: Name = Name {
+        slot: 0,
+        sequence: 0,
+    };
+}
+
 impl Request {
     const EMPTY: Request = Request {
         opcode: 0,
@@ -241,10 +293,10 @@ impl Request {
         priority: 0,
         descriptor: 0,
         offset: 0,
-        address: 0,
+        address: Name::NONE,
         length: 0,
         poll_flags: 0,
-        name: 0,
+        name: Name::NONE,
         rest: [0; 3],
     };
 }
@@ -272,7 +324,7 @@ impl Requests<'_> {
         descriptor: RawFd,
         flags: u32,
         multishot: bool,
-        name: u64,
+        name: Name,
     ) -> bool {
         // The kernel swaps the halves of this word where their order in memory is the other one.
         let poll_flags = if cfg!(target_endian = "big") {
@@ -292,7 +344,7 @@ impl Requests<'_> {
 
     /// Adds a request to cancel the one of that `name`, silently if it succeeds. False if there is no room.
     #[inline(always)]
-    pub(super) fn cancel(&mut self, name: u64, own_name: u64) -> bool {
+    pub(super) fn cancel(&mut self, name: Name, own_name: Name) -> bool {
         // Not the request to cancel anything: that one looks everywhere, and costs twice as much.
         self.push(Request {
             opcode: POLL_REMOVE,
@@ -352,27 +404,16 @@ impl Iterator for Answers<'_> {
         if self.head == self.tail {
             return None;
         }
-        let place = (self.head & self.queues.answers_mask) as usize;
+        let answer = self.queues.answer(self.head);
         self.head = self.head.wrapping_add(1);
-        // SAFETY: the mask keeps the place within the queue, and the kernel, which has moved the tail past it, does not
-        // write there again before the head has moved.
-        let answer = unsafe { self.queues.answers.add(place).as_ref() };
-        // One by one, for they go their own ways.
-        Some(Answer {
-            name: answer.name,
-            result: answer.result,
-            flags: answer.flags,
-        })
+        Some(answer)
     }
 }
 
 impl Drop for Answers<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        let queues = &mut *self.queues;
-        queues.head = self.head;
-        // SAFETY: it is in the mapping.
-        unsafe { queues.answers_head.as_ref() }.store(self.head, Ordering::Release);
+        self.queues.let_go_of_answers(self.head);
     }
 }
 

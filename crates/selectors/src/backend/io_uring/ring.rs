@@ -13,7 +13,7 @@ use rustix::io_uring::{
 
 use super::super::BATCH;
 use super::super::platform::timespec;
-use super::queues::{Answers, Queues, Requests};
+use super::queues::{Answer, Answers, Name, Queues, Requests};
 
 /// How many requests fit in the queue between two calls: as many as a batch has events to be watched again.
 pub(super) const REQUESTS: u32 = BATCH as u32;
@@ -29,7 +29,21 @@ const FEATURE_NO_IOWAIT: IoringFeatureFlags = IoringFeatureFlags::from_bits_reta
 
 /// In the name of a cancellation, beside the name of what is cancelled. No slot has this bit: there are no more
 /// descriptors than positive numbers of 32 bits.
-pub(super) const CANCELLATION: u64 = 1 << 31;
+const CANCELLATION: u32 = 1 << 31;
+
+impl Name {
+    /// The name of the cancellation of what has this name.
+    fn of_cancellation(self) -> Name {
+        let slot = self.slot | CANCELLATION;
+        Name { slot, ..self }
+    }
+
+    /// The name of what is cancelled by what has this name.
+    pub(super) fn of_cancelled(self) -> Name {
+        let slot = self.slot & !CANCELLATION;
+        Name { slot, ..self }
+    }
+}
 
 /// How the kernel is asked to run a ring, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +66,9 @@ pub(super) struct Ring {
     /// Whether it may be entered: a ring that will belong to a thread is made disabled, because a selector may be
     /// made in one thread and used in another.
     enabled: bool,
-    /// Flags for every call.
+    /// Flags for every call, and for the usual wait.
     flags: IoringEnterFlags,
+    wait_flags: IoringEnterFlags,
     /// Cancellations that have been added and not been looked after. Each brings an answer, to the cancelled request or
     /// to itself.
     cancelled: u32,
@@ -99,6 +114,7 @@ impl Ring {
             queues,
             enabled: setup != Setup::Deferred,
             flags,
+            wait_flags: flags | IoringEnterFlags::GETEVENTS,
             cancelled: 0,
         })
     }
@@ -127,7 +143,7 @@ impl Ring {
         descriptor: RawFd,
         flags: u32,
         multishot: bool,
-        name: u64,
+        name: Name,
     ) -> Result<(), Errno> {
         while !self
             .queues
@@ -141,8 +157,8 @@ impl Ring {
 
     /// Adds a request to cancel the one of that name. It gets an answer of its own only if it fails.
     #[inline]
-    pub(super) fn cancel(&mut self, name: u64) -> Result<(), Errno> {
-        while !self.queues.requests().cancel(name, name | CANCELLATION) {
+    pub(super) fn cancel(&mut self, name: Name) -> Result<(), Errno> {
+        while !self.queues.requests().cancel(name, name.of_cancellation()) {
             self.make_room()?;
         }
         self.cancelled += 1;
@@ -168,27 +184,29 @@ impl Ring {
     }
 
     /// Whether there is more to a wait than to enter the ring.
-    pub(super) fn is_special(&self) -> bool {
-        !self.enabled || self.cancelled > 0
-    }
-
-    /// Hands over the requests and waits for an answer. Not for a ring that is special.
     #[inline(always)]
-    pub(super) fn wait(&mut self) -> Result<(), Errno> {
-        let requests = self.queues.pending();
-        let flags = IoringEnterFlags::GETEVENTS | self.flags;
-        // SAFETY: as many requests are in the queue.
-        unsafe { io_uring_enter(self.queues.descriptor(), requests, 1, flags) }?;
-        if requests > 0 {
-            self.queues.note_handed_over();
-            if !self.has_answers() {
-                return Ring::unless_interrupted(None, None);
-            }
-        }
-        Ok(())
+    pub(super) fn is_special(&self) -> bool {
+        !self.enabled || self.cancelled > 0 || self.queues.pending() > 0
     }
 
-    /// The same, but not longer than `timeout`. May end earlier with none: who has something cancelled does not wait in
+    /// Waits for an answer. Not for a ring that is special. Whether that went well is not asked: there is an answer then,
+    /// and what failed fails again in the next call, which [`wait_for`](Ring::wait_for) makes.
+    #[inline(always)]
+    pub(super) fn wait(&mut self) {
+        // SAFETY: this hands over no request.
+        let _ = unsafe { io_uring_enter(self.queues.descriptor(), 0, 1, self.wait_flags) };
+    }
+
+    /// The same, and hands over the requests. Those that are left make the ring special.
+    #[inline(always)]
+    pub(super) fn ask_and_wait(&mut self) {
+        let requests = self.queues.pending();
+        // SAFETY: as many requests are in the queue.
+        let _ = unsafe { io_uring_enter(self.queues.descriptor(), requests, 1, self.wait_flags) };
+        self.queues.note_handed_over();
+    }
+
+    /// Hands over the requests and waits for an answer, but not longer than `timeout`. May end earlier with none: who has something cancelled does not wait in
     /// that call, for a cancellation may have to be repeated.
     #[inline(never)]
     pub(super) fn wait_for(&mut self, timeout: Option<Duration>) -> Result<(), Errno> {
@@ -282,6 +300,18 @@ impl Ring {
     #[inline(always)]
     pub(super) fn has_answers(&self) -> bool {
         self.queues.has_answers()
+    }
+
+    /// The answer that has not been taken, if there is one and no other, in the queue or not yet in it. It stays there.
+    #[inline(always)]
+    pub(super) fn only_answer(&self) -> Option<Answer> {
+        self.queues.only_answer()
+    }
+
+    /// Takes the answer that is there.
+    #[inline(always)]
+    pub(super) fn take_answer(&mut self) {
+        self.queues.take_answer();
     }
 
     /// The answers that have not been taken.

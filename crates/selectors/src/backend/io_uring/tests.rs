@@ -45,23 +45,100 @@ fn pair() -> (UnixStream, UnixStream) {
 /// The batch of one wait, sorted. Whatever interrupts it (this process may be stopped and continued), it goes on.
 fn told(io_uring: &mut IoUring, timeout: Duration) -> Vec<(Key, u16)> {
     let end = std::time::Instant::now() + timeout;
-    let found = loop {
+    let mut batch = Batch::with_capacity(BATCH);
+    loop {
         let left = end.saturating_duration_since(std::time::Instant::now());
-        match io_uring.wait(Some(left)) {
+        match io_uring.wait(&mut batch, Some(left)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => break result.unwrap(),
         }
-    };
-    let mut told: Vec<_> = std::iter::from_fn(|| io_uring.next())
-        .map(|(key, flags)| (key, flags.0))
-        .collect();
-    assert_eq!(told.len(), found);
+    }
+    let mut told: Vec<_> = batch.iter().map(|(key, flags)| (key, flags.0)).collect();
     told.sort();
     told
 }
 
 fn now(io_uring: &mut IoUring) -> Vec<(Key, u16)> {
     told(io_uring, Duration::ZERO)
+}
+
+/// What the waits without an end find, as the selector goes through them: the usual way, and what there is for the rest.
+/// The last is whether the usual way sufficed.
+fn found(io_uring: &mut IoUring) -> (Vec<(Key, u16)>, bool) {
+    if let Some((key, flags)) = io_uring.find() {
+        return (vec![(key, flags.0)], true);
+    }
+    let mut batch = Batch::with_capacity(BATCH);
+    if io_uring.find_more(&mut batch) == 0 {
+        return (told(io_uring, PATIENCE), false);
+    }
+    let mut found: Vec<_> = batch.iter().map(|(key, flags)| (key, flags.0)).collect();
+    found.sort();
+    (found, false)
+}
+
+#[test]
+fn the_usual_way_tells_one_edge_and_leaves_everything_else_alone() {
+    for setup in Setup::ALL {
+        let Some((mut io_uring, signal)) = over(setup, 8) else {
+            continue;
+        };
+        let mut pairs: Vec<_> = (0..4).map(|_| pair()).collect();
+        let numbers: Vec<_> = pairs.iter().map(|(ours, _)| ours.as_raw_fd()).collect();
+        for (slot, number) in numbers.iter().enumerate() {
+            io_uring
+                .register(
+                    *number,
+                    key(slot as u32),
+                    Interest::READ,
+                    [Trigger::Edge, Trigger::Edge, Trigger::Edge, Trigger::Level][slot],
+                )
+                .unwrap();
+        }
+        // They have to be asked about first.
+        assert_eq!(now(&mut io_uring), []);
+
+        let input = |slot| (key(slot), Flags::IN);
+        for slot in [0, 1, 0] {
+            pairs[slot].1.write_all(b"x").unwrap();
+            let (found, usual) = found(&mut io_uring);
+            assert_eq!(found, [input(slot as u32)]);
+            // Kernels may say for a while that there is more.
+            assert!(usual || setup != Setup::Deferred, "{setup:?}");
+            pairs[slot].0.read_exact(&mut [0]).unwrap();
+        }
+        // Two at once, and with level trigger again and again.
+        for slot in [0, 1] {
+            pairs[slot].1.write_all(b"x").unwrap();
+        }
+        let mut seen = Vec::new();
+        while seen.len() < 2 {
+            seen.extend(found(&mut io_uring).0);
+        }
+        seen.sort();
+        assert_eq!(seen, [input(0), input(1)], "{setup:?}");
+        pairs[3].1.write_all(b"x").unwrap();
+        for _ in 0..3 {
+            assert_eq!(found(&mut io_uring), (vec![input(3)], false));
+        }
+        pairs[3].0.read_exact(&mut [0]).unwrap();
+
+        // The waker, and one that was unregistered with an answer under way.
+        pairs[1].1.write_all(b"x").unwrap();
+        io_uring.unregister(numbers[1], key(1), Interest::READ);
+        signal.raise().unwrap();
+        let woken = (Key::NOTHING, Flags::IN);
+        assert_eq!(found(&mut io_uring), (vec![woken], false));
+        signal.clear();
+
+        // The end of input is more than input.
+        drop(pairs.swap_remove(2).1);
+        let (ended, usual) = found(&mut io_uring);
+        assert!(!usual && ended[0].0 == key(2) && ended[0].1 & Flags::READ_HANG_UP != 0);
+        pairs[0].1.write_all(b"x").unwrap();
+        assert_eq!(found(&mut io_uring).0, [input(0)]);
+        assert_eq!(now(&mut io_uring), []);
+    }
 }
 
 #[test]

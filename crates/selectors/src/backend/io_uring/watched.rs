@@ -7,8 +7,8 @@ use rustix::io::Errno;
 
 use super::super::Flags;
 use super::super::platform::borrow;
-use super::queues::Answer;
-use super::ring::{CANCELLATION, Ring};
+use super::queues::{Answer, Name};
+use super::ring::Ring;
 use crate::interest::{Interest, Trigger};
 use crate::slab::Key;
 
@@ -18,7 +18,7 @@ pub(super) struct Watched {
     /// The slots of the rows that are to be asked about, and of those that have been left out since. None is in it twice.
     pub(super) queue: Vec<u32>,
     /// The names of requests that are to be cancelled.
-    unwanted: Vec<u64>,
+    unwanted: Vec<Name>,
     waker: RawFd,
     /// Whether the kernel has a request for the waker's descriptor.
     waker_asked: bool,
@@ -43,7 +43,7 @@ pub(super) struct Row {
 
 /// What is asked of the kernel about a source, and so what becomes of it after an answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Request {
+pub(super) enum Request {
     /// One answer, and then the next question: level trigger.
     Level,
     /// An answer at each change: edge trigger.
@@ -69,7 +69,10 @@ enum State {
 }
 
 /// The name of the waker's request. Its slot, like that of [`Key::NOTHING`], is nobody's.
-const WAKER: u64 = u64::MAX;
+const WAKER: Name = Name {
+    slot: u32::MAX,
+    sequence: u32::MAX,
+};
 
 /// `POLLRDBAND`, which sockets' wake-ups carry and their state does not.
 const BAND: u16 = 0x80;
@@ -288,11 +291,11 @@ impl Watched {
     }
 
     /// Whose request this is, if it is the waker's or that of a source which is still watched for edges.
-    pub(super) fn edge(&self, name: u64) -> Option<Key> {
+    pub(super) fn edge(&self, name: Name) -> Option<Key> {
         if name == WAKER {
             return Some(Key::NOTHING);
         }
-        let slot = name as u32;
+        let slot = name.slot;
         let row = self.rows.get(slot as usize)?;
         let asks = row.name(slot) == name && row.request == Request::Edge && row.is_watched();
         asks.then(|| row.key(slot))
@@ -304,13 +307,30 @@ impl Watched {
             .or_else(|| self.found_otherwise(answer))
     }
 
+    /// The same if it is the usual answer to such a request: to the question that was asked, with nothing to be done but
+    /// to tell it, and saying nothing that has to be checked: input, output or both.
+    #[inline(always)]
+    pub(super) fn found_usual(&self, answer: &Answer, request: Request) -> Option<(Key, Flags)> {
+        let slot = answer.name.slot;
+        let row = self.rows.get(slot as usize)?;
+        // No error either, which is a negative number.
+        let is_clear = answer.result & !i32::from(Flags::IN | Flags::OUT) == 0;
+        let told = row.wanted.0 & answer.result as u16;
+        let is_usual = is_clear
+            && row.sequence == answer.name.sequence
+            && [row.request as u8, row.state as u8] == [request as u8, State::Asked as u8]
+            && told != 0
+            && answer.has_more() == request.goes_on();
+        is_usual.then(|| (row.key(slot), Flags(told)))
+    }
+
     /// The same if it is an answer to the question that was asked, and nothing is to be done but to tell it.
     #[inline(always)]
     pub(super) fn found_as_usual(&mut self, answer: &Answer) -> Option<(Key, Flags)> {
-        let slot = answer.name as u32;
+        let slot = answer.name.slot;
         let row = self.rows.get_mut(slot as usize)?;
         let flags = row.told(answer.result);
-        let is_its = row.sequence == (answer.name >> 32) as u32 && row.state == State::Asked;
+        let is_its = row.sequence == answer.name.sequence && row.state == State::Asked;
         if !is_its || flags.0 == 0 {
             return None;
         }
@@ -326,14 +346,23 @@ impl Watched {
         Some((row.key(slot), flags))
     }
 
+    /// Asks again, with the next wait, about a source that was found by the usual answer to such a request.
+    #[inline(always)]
+    pub(super) fn ask_again(&mut self, key: Key) {
+        if let Some(row) = self.rows.get_mut(key.index() as usize) {
+            row.state = State::Queued;
+            self.queue.push(key.index());
+        }
+    }
+
     /// The same for all other answers.
     #[inline(never)]
     pub(super) fn found_otherwise(&mut self, answer: &Answer) -> Option<(Key, Flags)> {
-        let slot = answer.name as u32;
+        let slot = answer.name.slot;
         let Some(row) = self.rows.get(slot as usize) else {
             return self.found_by_nobody(answer);
         };
-        if row.sequence != (answer.name >> 32) as u32 || row.state != State::Asked {
+        if row.sequence != answer.name.sequence || row.state != State::Asked {
             // Cancelled, or unregistered before.
             return None;
         }
@@ -381,7 +410,7 @@ impl Watched {
             // Else it has ended by itself.
             if answer.result == -libc::EALREADY {
                 // It was being woken at that very time, and may go on after that.
-                self.unwanted.push(name & !CANCELLATION);
+                self.unwanted.push(name.of_cancelled());
             }
             return None;
         }
@@ -400,8 +429,9 @@ impl Row {
         state: State::Idle,
     };
 
-    fn name(&self, slot: u32) -> u64 {
-        u64::from(self.sequence) << 32 | u64::from(slot)
+    fn name(&self, slot: u32) -> Name {
+        let sequence = self.sequence;
+        Name { slot, sequence }
     }
 
     fn is_watched(&self) -> bool {
@@ -413,7 +443,7 @@ impl Row {
     fn told(&self, result: i32) -> Flags {
         // An error is a negative number.
         let told = if result < 0 { 0 } else { result };
-        Flags(told.cast_unsigned() as u16 & self.wanted.0)
+        Flags(told as u16 & self.wanted.0)
     }
 
     /// What to ask the kernel for.

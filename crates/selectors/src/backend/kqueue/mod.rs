@@ -23,6 +23,7 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use self::entry::{Action, Entry, Filter, Queue};
+use super::batch::Batch;
 use super::one_shots::OneShots;
 use super::platform::{Borrowed, borrow, check_open};
 use super::{BATCH, Flags};
@@ -45,9 +46,6 @@ pub(crate) struct Filters<Q: Queue> {
     disarm: Vec<Q::Raw>,
     /// What the kernel found.
     found: Vec<Q::Raw>,
-    /// The batch, and how much of it has been taken.
-    batch: Vec<(Key, Flags)>,
-    taken: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -82,8 +80,6 @@ impl<Q: Queue> Filters<Q> {
             one_shots: OneShots::default(),
             disarm: Vec::new(),
             found: Vec::with_capacity(BATCH),
-            batch: Vec::with_capacity(BATCH),
-            taken: 0,
         };
         let waker = Watched {
             descriptor: waker.as_raw_fd(),
@@ -199,9 +195,11 @@ impl<Q: Queue> Filters<Q> {
         false
     }
 
-    pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
-        self.batch.clear();
-        self.taken = 0;
+    pub(super) fn most_entries(&self) -> usize {
+        BATCH + self.constant.len()
+    }
+
+    pub(super) fn wait(&mut self, batch: &mut Batch, timeout: Option<Duration>) -> io::Result<()> {
         self.found.clear();
         let ready = self.constant.iter().any(|constant| constant.armed);
         let timeout = if ready { Some(Duration::ZERO) } else { timeout };
@@ -211,24 +209,13 @@ impl<Q: Queue> Filters<Q> {
         waited?;
         for position in 0..self.found.len() {
             let entry = Q::read(&self.found[position]);
-            self.collect(entry);
+            self.collect(batch, entry);
         }
         if !self.one_shots.is_empty() {
             self.fire_one_shots();
         }
-        self.collect_constant();
-        Ok(self.batch.len())
-    }
-
-    pub(super) fn saw_waker(&self) -> bool {
-        self.batch.iter().any(|(key, _)| *key == Key::NOTHING)
-    }
-
-    #[inline]
-    pub(super) fn next(&mut self) -> Option<(Key, Flags)> {
-        let entry = *self.batch.get(self.taken)?;
-        self.taken += 1;
-        Some(entry)
+        self.collect_constant(batch);
+        Ok(())
     }
 
     /// Remembers what a key's slot stands for.
@@ -254,9 +241,6 @@ impl<Q: Queue> Filters<Q> {
             trigger,
             armed: flags.0 != 0,
         });
-        // Room for all of them in a batch, so that a wait allocates nothing.
-        self.batch
-            .reserve((BATCH + self.constant.len()).saturating_sub(self.batch.len()));
     }
 
     /// Has the kernel apply all changes, and says what it thought of the first one it refused. A probe that fails comes
@@ -327,9 +311,9 @@ impl<Q: Queue> Filters<Q> {
     }
 
     /// Puts what a filter reports into the batch.
-    fn collect(&mut self, entry: Entry) {
+    fn collect(&mut self, batch: &mut Batch, entry: Entry) {
         if entry.token == Key::NOTHING.index() {
-            self.batch.push((Key::NOTHING, Flags(Flags::IN)));
+            batch.push(Key::NOTHING, Flags(Flags::IN));
             return;
         }
         if entry.action & Action::ERROR != 0 {
@@ -339,7 +323,7 @@ impl<Q: Queue> Filters<Q> {
         let Some(&Slot { key, pipe, .. }) = self.slots.get(entry.token as usize) else {
             return;
         };
-        self.put(key, entry.flags(pipe));
+        self.put(batch, key, entry.flags(pipe));
     }
 
     /// The kernel disables a direction that it reports. The others go with it, or they would be a second shot.
@@ -366,25 +350,28 @@ impl<Q: Queue> Filters<Q> {
             .retain(|change| Q::read(change).token != key.index());
     }
 
-    fn collect_constant(&mut self) {
+    fn collect_constant(&mut self, batch: &mut Batch) {
         for position in 0..self.constant.len() {
             let constant = &mut self.constant[position];
             let (key, flags, armed) = (constant.key, constant.flags, constant.armed);
             constant.armed &= constant.trigger == Trigger::Level;
             if armed {
-                self.put(key, flags);
+                self.put(batch, key, flags);
             }
         }
     }
 
     /// Adds to the batch, to the entry that the key has already if another filter of it has reported.
-    fn put(&mut self, key: Key, flags: Flags) {
+    fn put(&mut self, batch: &mut Batch, key: Key, flags: Flags) {
         let slot = &mut self.slots[key.index() as usize];
-        match self.batch.get_mut(slot.position as usize) {
-            Some((present, merged)) if *present == key => merged.0 |= flags.0,
+        let position = slot.position as usize;
+        match batch.get(position) {
+            Some((present, merged)) if present == key => {
+                batch.set(position, Flags(merged.0 | flags.0));
+            }
             _ => {
-                slot.position = self.batch.len() as u32;
-                self.batch.push((key, flags));
+                slot.position = batch.len() as u32;
+                batch.push(key, flags);
             }
         }
     }

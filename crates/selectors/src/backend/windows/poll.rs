@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use super::batch::Batch;
 use super::platform::table::{Table, Way};
 
 pub(crate) type Poll = Table<ByPoll>;
@@ -10,7 +11,7 @@ pub(crate) type Poll = Table<ByPoll>;
 pub(crate) enum ByPoll {}
 
 impl Way for ByPoll {
-    fn wait(table: &mut Poll, timeout: Option<Duration>) -> io::Result<usize> {
-        table.wait_by_poll(timeout)
+    fn wait(table: &mut Poll, batch: &mut Batch, timeout: Option<Duration>) -> io::Result<()> {
+        table.wait_by_poll(batch, timeout)
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use super::batch::Batch;
 use super::platform::table::{Table, Way};
 
 pub(crate) type Select = Table<BySelect>;
@@ -10,8 +11,8 @@ pub(crate) type Select = Table<BySelect>;
 pub(crate) enum BySelect {}
 
 impl Way for BySelect {
-    fn wait(table: &mut Select, timeout: Option<Duration>) -> io::Result<usize> {
-        table.wait_by_select(timeout)
+    fn wait(table: &mut Select, batch: &mut Batch, timeout: Option<Duration>) -> io::Result<()> {
+        table.wait_by_select(batch, timeout)
     }
 }
 

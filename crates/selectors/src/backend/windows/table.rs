@@ -14,6 +14,7 @@ use windows_sys::Win32::Networking::WinSock::{
     self, FD_SET, SO_ERROR, SOCKET, SOCKET_ERROR, TIMEVAL, WSAENOTSOCK, WSAPOLLFD,
 };
 
+use super::super::batch::Batch;
 use super::super::one_shots::OneShots;
 use super::super::{BATCH, Flags};
 use super::{Borrowed, Descriptor, check_open, descriptor_of, last_error, option};
@@ -22,7 +23,11 @@ use crate::slab::Key;
 
 /// Which of the two ways a mechanism waits.
 pub(crate) trait Way: Sized {
-    fn wait(table: &mut Table<Self>, timeout: Option<Duration>) -> io::Result<usize>;
+    fn wait(
+        table: &mut Table<Self>,
+        batch: &mut Batch,
+        timeout: Option<Duration>,
+    ) -> io::Result<()>;
 }
 
 /// A mechanism of Windows, with the functions of the contract.
@@ -38,9 +43,6 @@ pub(crate) struct Table<W> {
     found: Vec<u32>,
     part: Vec<WSAPOLLFD>,
     sets: [Set; 3],
-    /// The batch, and how much of it has been taken.
-    batch: Vec<(Key, Flags)>,
-    taken: usize,
     /// The row at which the next batch begins.
     start: usize,
     /// Whether `WSAPoll` would tell of a half-close that nobody wants to hear of.
@@ -74,8 +76,6 @@ impl<W: Way> Table<W> {
             found: Vec::with_capacity(BATCH),
             part: Vec::with_capacity(BATCH),
             sets: Default::default(),
-            batch: Vec::with_capacity(BATCH),
-            taken: 0,
             start: 0,
             talkative: false,
             way: PhantomData,
@@ -139,33 +139,24 @@ impl<W: Way> Table<W> {
         false
     }
 
-    pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
-        W::wait(self, timeout)
-    }
-
-    pub(crate) fn saw_waker(&self) -> bool {
-        self.batch.iter().any(|(key, _)| *key == Key::NOTHING)
-    }
-
-    #[inline]
-    pub(crate) fn next(&mut self) -> Option<(Key, Flags)> {
-        let entry = *self.batch.get(self.taken)?;
-        self.taken += 1;
-        Some(entry)
+    pub(crate) fn wait(&mut self, batch: &mut Batch, timeout: Option<Duration>) -> io::Result<()> {
+        W::wait(self, batch, timeout)
     }
 
     /// Waits by `WSAPoll` as long as that is possible.
-    pub(crate) fn wait_by_poll(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
+    pub(crate) fn wait_by_poll(
+        &mut self,
+        batch: &mut Batch,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
         if self.talkative {
-            return self.wait_by_select(timeout);
+            return self.wait_by_select(batch, timeout);
         }
-        self.batch.clear();
-        self.taken = 0;
         let mut left = poll(&mut self.rows, timeout)?;
         let rows = self.rows.len();
         let mut position = self.start % rows;
         for _ in 0..rows {
-            if self.batch.len() == BATCH || left == 0 {
+            if batch.len() == BATCH || left == 0 {
                 break;
             }
             let row = self.rows[position];
@@ -175,7 +166,7 @@ impl<W: Way> Table<W> {
                 if flags.0 == 0 {
                     self.talkative = true;
                 } else {
-                    self.batch.push((self.owners[position].key, flags));
+                    batch.push(self.owners[position].key, flags);
                 }
             }
             position = if position + 1 == rows {
@@ -185,17 +176,19 @@ impl<W: Way> Table<W> {
             };
         }
         self.start = position;
-        self.disarm();
-        Ok(self.batch.len())
+        self.disarm(batch);
+        Ok(())
     }
 
     /// Waits by `select`.
-    pub(crate) fn wait_by_select(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
-        self.batch.clear();
-        self.taken = 0;
+    pub(crate) fn wait_by_select(
+        &mut self,
+        batch: &mut Batch,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
         self.fill_sets();
         match select(&mut self.sets, timeout) {
-            Ok(0) => return Ok(0),
+            Ok(0) => return Ok(()),
             Ok(_) => {}
             // One of them is not open, and the call does not say which: `WSAPoll` does, so all are asked about.
             Err(error) if error.raw_os_error() == Some(WSAENOTSOCK) => self.fill_sets(),
@@ -206,19 +199,18 @@ impl<W: Way> Table<W> {
             poll(&mut self.part, Some(Duration::ZERO))?;
         }
         for place in 0..self.part.len() {
-            self.classify(place);
+            self.classify(batch, place);
         }
-        self.disarm();
-        Ok(self.batch.len())
+        self.disarm(batch);
+        Ok(())
     }
 
     /// Takes out of the table what is one-shot and in the batch.
-    fn disarm(&mut self) {
+    fn disarm(&mut self, batch: &Batch) {
         if self.one_shots.is_empty() {
             return;
         }
-        for position in 0..self.batch.len() {
-            let key = self.batch[position].0;
+        for (key, _) in batch.iter() {
             if self.one_shots.fire(key) {
                 self.remove(key);
             }
@@ -264,7 +256,7 @@ impl<W: Way> Table<W> {
     }
 
     /// Says what a socket that `select` found is ready for: what `WSAPoll` says, or else what `select` said.
-    fn classify(&mut self, place: usize) {
+    fn classify(&mut self, batch: &mut Batch, place: usize) {
         let row = self.part[place];
         let position = self.found[place] as usize;
         let mut flags = told(row).0;
@@ -290,7 +282,7 @@ impl<W: Way> Table<W> {
                 return;
             }
         }
-        self.batch.push((self.owners[position].key, Flags(flags)));
+        batch.push(self.owners[position].key, Flags(flags));
     }
 
     /// The key's row from now on, new or not.
