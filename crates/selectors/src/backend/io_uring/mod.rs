@@ -172,13 +172,16 @@ impl IoUring {
         found.map_or(0, |()| batch.len())
     }
 
-    /// The usual wait with level trigger.
+    /// The usual wait with level trigger: what was reported is asked about again.
     #[inline(always)]
     fn find_by_state(&mut self, batch: &mut Batch) -> io::Result<()> {
-        self.watched.ask(&mut self.ring)?;
+        if !self.watched.ask_one(&mut self.ring) {
+            self.watched.ask(&mut self.ring)?;
+        }
         self.ring.ask_and_wait();
-        self.watched.special |= self.ring.is_special();
-        if let Some(answer) = self.ring.only_answer()
+        if self.ring.has_requests() {
+            self.watched.special = true;
+        } else if let Some(answer) = self.ring.only_answer()
             && let Some((key, flags)) = self.watched.found_usual(&answer, Request::Level)
         {
             self.ring.take_answer();

@@ -184,9 +184,14 @@ impl Ring {
     }
 
     /// Whether there is more to a wait than to enter the ring.
-    #[inline(always)]
     pub(super) fn is_special(&self) -> bool {
-        !self.enabled || self.cancelled > 0 || self.queues.pending() > 0
+        !self.enabled || self.cancelled > 0 || self.has_requests()
+    }
+
+    /// Whether there are requests that have not been handed over.
+    #[inline(always)]
+    pub(super) fn has_requests(&self) -> bool {
+        self.queues.pending() > 0
     }
 
     /// Waits for an answer. Not for a ring that is special. Whether that went well is not asked: there is an answer then,

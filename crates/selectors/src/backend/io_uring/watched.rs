@@ -197,6 +197,27 @@ impl Watched {
         self.ask(ring)
     }
 
+    /// Adds the request for what is in the queue if that is one source, and the usual one. False if not.
+    #[inline(always)]
+    pub(super) fn ask_one(&mut self, ring: &mut Ring) -> bool {
+        let [slot] = self.queue[..] else {
+            return false;
+        };
+        let Some(row) = self.rows.get_mut(slot as usize) else {
+            return false;
+        };
+        if [row.request as u8, row.state as u8] != [Request::Level as u8, State::Queued as u8] {
+            return false;
+        }
+        let Some(mut requests) = ring.requests(1) else {
+            return false;
+        };
+        requests.watch(row.descriptor, row.flags(), false, row.name(slot));
+        row.state = State::Asked;
+        self.queue.clear();
+        true
+    }
+
     /// Adds the requests for what is in the queue.
     #[inline(never)]
     pub(super) fn ask(&mut self, ring: &mut Ring) -> Result<(), Errno> {
