@@ -107,13 +107,15 @@ impl Queues {
         let queues = Mapping::new(&ring, IORING_OFF_SQ_RING, array_end.max(answers_end))?;
         let room = sq_entries as usize * size_of::<Request>();
         let requests = Mapping::new(&ring, IORING_OFF_SQES, room)?;
-        // SAFETY: the kernel gave these offsets for this mapping, and the array has as many places as there are
-        // requests. Nobody else writes there before the ring is entered.
+        // SAFETY: the kernel gave these offsets for these mappings, and the array has as many places as there are requests.
+        // Nobody else writes there before the ring is entered.
         unsafe {
-            // The kernel would have requests in any order. They are handed over in theirs.
-            let array = queues.at::<u32>(sq.array);
-            for place in 0..sq_entries {
-                array.add(place as usize).write(place);
+            if !flags.contains(IoringSetupFlags::NO_SQARRAY) {
+                // The kernel would have requests in any order. They are handed over in theirs.
+                let array = queues.at::<u32>(sq.array);
+                for place in 0..sq_entries {
+                    array.add(place as usize).write(place);
+                }
             }
             Ok(Queues {
                 requests: requests.at(0),

@@ -48,6 +48,8 @@ impl Name {
 /// How the kernel is asked to run a ring, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Setup {
+    /// Linux 6.6: as below, and the kernel takes requests from where they lie, without a list of their numbers.
+    Straight,
     /// Linux 6.1: what woke a poll is looked at inside our own call, and by nobody else's interruption. The ring then
     /// belongs to one thread, the one that enters it first.
     Deferred,
@@ -58,7 +60,17 @@ pub(super) enum Setup {
 }
 
 impl Setup {
-    pub(super) const ALL: [Setup; 3] = [Setup::Deferred, Setup::Cooperative, Setup::Plain];
+    pub(super) const ALL: [Setup; 4] = [
+        Setup::Straight,
+        Setup::Deferred,
+        Setup::Cooperative,
+        Setup::Plain,
+    ];
+
+    /// Whether the ring belongs to one thread.
+    pub(super) fn is_deferred(self) -> bool {
+        matches!(self, Setup::Straight | Setup::Deferred)
+    }
 }
 
 pub(super) struct Ring {
@@ -89,14 +101,14 @@ impl Ring {
     }
 
     pub(super) fn with(setup: Setup, requests: u32) -> io::Result<Ring> {
+        let deferred = IoringSetupFlags::SUBMIT_ALL
+            | IoringSetupFlags::SINGLE_ISSUER
+            | IoringSetupFlags::DEFER_TASKRUN
+            | IoringSetupFlags::TASKRUN_FLAG
+            | IoringSetupFlags::R_DISABLED;
         let flags = match setup {
-            Setup::Deferred => {
-                IoringSetupFlags::SUBMIT_ALL
-                    | IoringSetupFlags::SINGLE_ISSUER
-                    | IoringSetupFlags::DEFER_TASKRUN
-                    | IoringSetupFlags::TASKRUN_FLAG
-                    | IoringSetupFlags::R_DISABLED
-            }
+            Setup::Straight => deferred | IoringSetupFlags::NO_SQARRAY,
+            Setup::Deferred => deferred,
             Setup::Cooperative => {
                 IoringSetupFlags::SUBMIT_ALL
                     | IoringSetupFlags::COOP_TASKRUN
@@ -112,7 +124,7 @@ impl Ring {
         };
         Ok(Ring {
             queues,
-            enabled: setup != Setup::Deferred,
+            enabled: !setup.is_deferred(),
             flags,
             wait_flags: flags | IoringEnterFlags::GETEVENTS,
             cancelled: 0,

@@ -336,7 +336,7 @@ impl Watched {
         let row = self.rows.get(slot as usize)?;
         // No error either, which is a negative number.
         let is_clear = answer.result & !i32::from(Flags::IN | Flags::OUT) == 0;
-        let told = row.wanted.0 & answer.result as u16;
+        let told = row.wanted.0 & answer.result.cast_unsigned() as u16;
         let is_usual = is_clear
             && row.sequence == answer.name.sequence
             && [row.request as u8, row.state as u8] == [request as u8, State::Asked as u8]
@@ -464,7 +464,7 @@ impl Row {
     fn told(&self, result: i32) -> Flags {
         // An error is a negative number.
         let told = if result < 0 { 0 } else { result };
-        Flags(told as u16 & self.wanted.0)
+        Flags(told.cast_unsigned() as u16 & self.wanted.0)
     }
 
     /// What to ask the kernel for.
