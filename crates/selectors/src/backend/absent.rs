@@ -3,6 +3,8 @@
 use std::io;
 use std::time::Duration;
 
+#[cfg(not(target_os = "linux"))]
+use super::Flags;
 use super::batch::Batch;
 use super::{Borrowed, Descriptor};
 use crate::interest::{Interest, Trigger};
@@ -52,6 +54,16 @@ impl Absent {
     }
 
     pub(super) fn may_report_strays(&self) -> bool {
+        match *self {}
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn find(&mut self) -> Option<(Key, Flags)> {
+        match *self {}
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn find_more(&mut self, _batch: &mut Batch) -> usize {
         match *self {}
     }
 

@@ -51,6 +51,7 @@ impl Batch {
         self.entries.len()
     }
 
+    #[cfg(target_os = "linux")]
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -62,7 +63,8 @@ impl Batch {
         Some((Key::from_bits(token), flags))
     }
 
-    /// Has the entry at this position, which there must be, say something else.
+    /// Has the entry at this position, if there is one, say something else.
+    #[cfg(not(any(windows, target_os = "android")))]
     pub(super) fn set(&mut self, position: usize, flags: Flags) {
         if let Some((token, _)) = self.entries.get(position) {
             self.entries.0[position] = entry(token, flags);
