@@ -40,8 +40,8 @@ pub struct Deadlines {
     /// ("slowloris") does not hold a place for ever. While reading is paused the time does not pass, and begins anew when it
     /// resumes.
     pub frame: Option<Duration>,
-    /// Without a byte in or out. A connection may be given a time of its own
-    /// ([`Io::set_idle_timeout`](crate::Io::set_idle_timeout)).
+    /// Without a byte in or out; whose bytes a [rate](crate::Rates) of ours holds back is not idle. A connection may be given
+    /// a time of its own ([`Io::set_idle_timeout`](crate::Io::set_idle_timeout)).
     pub idle: Option<Duration>,
     /// While output waits and the peer takes none of it.
     pub write_stall: Option<Duration>,
