@@ -5,10 +5,13 @@ use crate::connection::{Connection, Phase};
 use crate::{CauseKind, ConnectionId};
 
 impl Model {
-    /// When a byte last came or went on this connection, or it was opened, or given the idle deadline that it has.
-    fn last_active(&self, known: &Known) -> u64 {
-        let last = |traffic: &crate::network::simulated::Traffic| traffic.last();
-        let last = self.world.traffic(self.network, known.socket, last);
+    /// When a byte last came, until then, or went on this connection, or it was given the idle deadline that it has.
+    fn last_active(&self, known: &Known, came_until: u64) -> u64 {
+        let last = self.world.traffic(self.network, known.socket, |traffic| {
+            let mut came = traffic.reads.iter().rev().map(|&(time, _)| time);
+            let came = came.find(|&time| time <= came_until);
+            came.max(traffic.writes.last().map(|&(time, _)| time))
+        });
         last.unwrap_or(0).max(known.idle_set)
     }
 
@@ -57,7 +60,10 @@ impl Model {
                     ));
                     return;
                 }
-                (Some(self.last_active(known)), known.idle)
+                // As it closes, what the handler has not read is thrown away.
+                let thrown_away = known.unread.is_so && known.resumed < now;
+                let came_until = now - u64::from(thrown_away);
+                (Some(self.last_active(known, came_until)), known.idle)
             }
             CauseKind::WriteStalled => {
                 if truthful && traffic(|traffic| traffic.full_at) != Some(now) {
@@ -102,7 +108,7 @@ impl Model {
             began.max(self.last_written(known)).max(known.stall.last)
         });
         // Nobody is idle whose bytes we hold back.
-        let active = self.last_active(known).max(known.slowed.last);
+        let active = self.last_active(known, self.now()).max(known.slowed.last);
         let all = [
             ("handshake", shaking, deadlines.handshake.map(nanoseconds)),
             ("frame", frame, deadlines.frame.map(nanoseconds)),

@@ -96,6 +96,8 @@ struct Known {
     stall: Rest,
     /// A rate held bytes back.
     slowed: Rest,
+    /// What comes is not read, or read to be thrown away.
+    unread: Rest,
     /// Since when output has been waiting.
     output_began: Option<u64>,
     /// Since when it has been closing, and why.
@@ -222,6 +224,7 @@ impl Witness {
             frame: Rest::new(now),
             stall: Rest::new(now),
             slowed: Rest::new(now),
+            unread: Rest::new(now),
             output_began: None,
             closing: None,
             decided: None,
@@ -406,6 +409,7 @@ impl Model {
         known.stall.note(!connection.output_waits(), now);
         let slowed = Facts::SLOWED_IN.with(Facts::SLOWED_OUT);
         known.slowed.note(connection.facts.any(slowed), now);
+        known.unread.note(!connection.facts.takes_frames(), now);
         let receives = connection.frame_waits() && connection.facts.phase() == Phase::Open;
         known.input.note(receives, now);
         known.output.note(connection.output_waits(), now);
