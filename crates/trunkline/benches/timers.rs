@@ -4,7 +4,8 @@
 //!     cargo bench -p trunkline --bench timers
 //!
 //! Deadlines lie anywhere in the next minute. Timers are cancelled and set anew in the order they were set, and in random
-//! order: in a server it is not the oldest connection that speaks next. Time is processor time, so that
+//! order: in a server it is not the oldest connection that speaks next. Their names lie in the order in which they are used, for
+//! a server has a timer's name in the connection that it has in hand. Time is processor time, so that
 //! other programs disturb less. The heap cannot cancel; what is cancelled there is marked, and left out
 //! when it comes up, which is what programs over a heap do.
 //!
@@ -226,9 +227,9 @@ fn time<K: Keeper>(work: Work, count: usize, seed: u64) -> Duration {
         }
         _ => random.deadlines(count),
     };
+    let mut names: Vec<_> = order.iter().map(|&which| names[which as usize]).collect();
     let begin = processor_time();
-    for (&which, &due) in order.iter().zip(&other) {
-        let name = &mut names[which as usize];
+    for (name, &due) in names.iter_mut().zip(&other) {
         match work {
             Work::RearmInOrder | Work::Rearm | Work::Postpone => *name = keeper.rearm(*name, due),
             _ => keeper.cancel(*name),

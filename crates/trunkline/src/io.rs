@@ -299,8 +299,8 @@ impl<H: Handler> Io<'_, H> {
     }
 
     /// Gives this connection an idle deadline of its own, or none, instead of
-    /// [`Deadlines::idle`](crate::Deadlines::idle). It is noticed with the precision of the loop's deadlines
-    /// ([`Deadlines::precision`](crate::Deadlines::precision)).
+    /// [`Deadlines::idle`](crate::Deadlines::idle). It runs from this call on, and anew from each byte, and is noticed with
+    /// the precision of the loop's deadlines ([`Deadlines::precision`](crate::Deadlines::precision)).
     pub fn set_idle_timeout(&mut self, idle: impl Into<Option<Duration>>) {
         self.core.set_idle_timeout(self.id, idle.into());
     }

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -315,8 +315,8 @@ fn a_client_that_was_stopped_says_that_it_was_the_limit() {
     }
 }
 
-/// What `load` says after it was stopped for a while, and how it exits.
-fn load_that_is_stopped(strict: bool) -> (serde_json::Value, Option<i32>) {
+/// Answers what it is asked, and tells of each request.
+fn echo_that_tells() -> (SocketAddr, Receiver<()>) {
     let (note, requests) = channel();
     let address = peer(move |mut stream| {
         let mut buffer = [0; 4096];
@@ -327,6 +327,12 @@ fn load_that_is_stopped(strict: bool) -> (serde_json::Value, Option<i32>) {
             }
         }
     });
+    (address, requests)
+}
+
+/// What `load` says after it was stopped for a while, and how it exits.
+fn load_that_is_stopped(strict: bool) -> (serde_json::Value, Option<i32>) {
+    let (address, requests) = echo_that_tells();
     let address = address.to_string();
     let mut arguments = vec![
         "load", &address, "--noise", "off", "--json", "-r", "500/s", "-d", "1s",
@@ -346,16 +352,7 @@ fn load_that_is_stopped(strict: bool) -> (serde_json::Value, Option<i32>) {
 
 #[test]
 fn ctrl_c_ends_the_run_and_tells_what_was_measured() {
-    let (note, requests) = channel();
-    let address = peer(move |mut stream| {
-        let mut buffer = [0; 4096];
-        while let Ok(count @ 1..) = stream.read(&mut buffer) {
-            let _ = note.send(());
-            if stream.write_all(&buffer[..count]).is_err() {
-                return;
-            }
-        }
-    });
+    let (address, requests) = echo_that_tells();
     for pace in [["--rate", "500/s"], ["--depth", "2"]] {
         let address = address.to_string();
         let child = start(&[

@@ -165,6 +165,8 @@ impl Connection {
             return None;
         }
         let idle = Some(watch.idle).filter(|&idle| idle > 0);
+        // Whose bytes a rate of ours holds back is not idle: nobody has asked its socket.
+        let slowed = facts.any(Facts::SLOWED_IN.with(Facts::SLOWED_OUT));
         let all = [
             (
                 facts.any(Facts::HANDSHAKING),
@@ -178,7 +180,7 @@ impl Connection {
                 watch.frame,
                 Deadline::Frame,
             ),
-            (true, idle, watch.active, Deadline::Idle),
+            (!slowed, idle, watch.active, Deadline::Idle),
             (
                 self.output_waits(),
                 rules.write_stall,
@@ -253,6 +255,28 @@ mod tests {
         // Who is not read from cannot finish a frame.
         connection.facts.set(Facts::PAUSED);
         assert_eq!(connection.first_deadline(&rules, 15), None);
+    }
+
+    #[test]
+    fn nobody_is_idle_whose_bytes_a_rate_holds_back() {
+        let rules = Rules::new(
+            &Deadlines {
+                idle: Some(8 * SECOND),
+                precision: Some(2 * SECOND),
+                ..Deadlines::off()
+            },
+            &Rates::default(),
+        );
+        let mut connection = connection(&rules, 5);
+        for slowed in [Facts::SLOWED_IN, Facts::SLOWED_OUT] {
+            connection.facts.set(slowed);
+            assert_eq!(connection.first_deadline(&rules, 50), None);
+            connection.facts.clear(slowed);
+            assert_eq!(
+                connection.first_deadline(&rules, 50),
+                Some((0, Deadline::Idle))
+            );
+        }
     }
 
     #[test]

@@ -99,6 +99,8 @@ impl<C> Core<C> {
         let ticks = idle.map(|idle| self.deadlines.rules.ticks(idle));
         if let Some(connection) = self.connections.get_mut(id.0) {
             connection.watch.set_idle(ticks);
+            // Ticks are counted only while there is a deadline: how long ago the last byte was may not be known.
+            connection.watch.active = self.deadlines.now();
             self.keep_deadlines(id);
         }
     }

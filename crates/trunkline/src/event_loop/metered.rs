@@ -83,5 +83,7 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
         }
         self.core.own_timer_ended(id.0.index());
         self.serve(id);
+        // The idle deadline runs again.
+        self.core.keep_deadlines(id);
     }
 }

@@ -96,13 +96,15 @@ impl<H: Handler, N: Network> EventLoop<H, N> {
             }
             Phase::Open | Phase::Closing | Phase::Lingering => {}
         }
-        if connection.facts.any(Facts::METERED) {
-            self.core.note_meter(id);
-        }
+        let is_metered = connection.facts.any(Facts::METERED);
         self.core.note_progress(id);
         self.tell_drained(id);
         if self.core.stopping == Stopping::Draining {
             self.close_if_idle(id);
+        }
+        // Last, because a queue that has drained lets the peer send again.
+        if is_metered {
+            self.core.note_meter(id);
         }
         if self.carry_out_ending(id) {
             self.watch(id);

@@ -22,7 +22,7 @@ use std::time::Duration;
 /// came. So they are never early, and late by at most two ticks and what the ticks themselves are late. Two ticks take an
 /// eighth of the shortest of them, unless [`precision`](Deadlines::precision) says otherwise. While the process is stopped, or
 /// the machine asleep, one tick passes at most; and before a deadline closes a connection, its socket is asked once more: bytes
-/// that wait in the kernel count as having come.
+/// that wait in the kernel count as having come, unless the handler has paused reading.
 ///
 /// ```
 /// use std::time::Duration;
@@ -40,7 +40,8 @@ pub struct Deadlines {
     /// ("slowloris") does not hold a place for ever. While reading is paused the time does not pass, and begins anew when it
     /// resumes.
     pub frame: Option<Duration>,
-    /// Without a byte in or out. A connection may be given a time of its own
+    /// Without a byte in or out. Whose bytes a [rate](crate::Rates) of ours holds back is not idle; whose bytes the handler
+    /// does not read, because it has paused, may be. A connection may be given a time of its own
     /// ([`Io::set_idle_timeout`](crate::Io::set_idle_timeout)).
     pub idle: Option<Duration>,
     /// While output waits and the peer takes none of it.

@@ -91,8 +91,9 @@ impl Invariants {
                 .as_ref()
                 .filter(|last| last.id == id && last.turn + 1 == turn);
             let read = reads.bytes - before.map_or(0, |before| before.bytes_read);
-            // The line, an event that a fault has doubled, the last turn of a drain: nobody is served more often in a turn.
-            let budget = 4 * (self.read_budget + self.read_buffer as u64);
+            // The line, an event that a fault has doubled, a deadline that asks the socket once more, the last turn of a drain:
+            // nobody is served more often in a turn.
+            let budget = 5 * (self.read_budget + self.read_buffer as u64);
             if read > budget {
                 return Some(format!(
                     "{id:?}: {read} bytes read in one turn, the budget is {}",

@@ -133,8 +133,9 @@ impl State {
         if would_block {
             return Err(self.block(id));
         }
+        let possible = offered.min(self.endpoint(id).room());
         Ok(if short {
-            self.shorten(id, offered)
+            self.shorten(id, possible)
         } else {
             usize::MAX
         })

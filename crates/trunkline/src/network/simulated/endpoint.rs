@@ -184,9 +184,14 @@ impl Endpoint {
         self.receive_max.saturating_sub(self.received.len())
     }
 
+    /// How many bytes a write may take.
+    pub(super) fn room(&self) -> usize {
+        self.send_max.saturating_sub(self.outgoing.len())
+    }
+
     /// Room enough to be called writable: like Linux, a third of the buffer, not the first free byte.
     pub(super) fn is_roomy(&self) -> bool {
-        let free = self.send_max.saturating_sub(self.outgoing.len());
+        let free = self.room();
         free > 0 && free >= self.outgoing.len() / 2
     }
 
@@ -257,7 +262,7 @@ impl Endpoint {
             return Err(errors::WOULD_BLOCK.into());
         }
         let offered: usize = buffers.iter().map(|buffer| buffer.len()).sum();
-        let room = self.send_max.saturating_sub(self.outgoing.len());
+        let room = self.room();
         self.starved |= offered > room;
         if offered > 0 && room == 0 {
             return Err(errors::WOULD_BLOCK.into());

@@ -21,14 +21,6 @@ pub(crate) struct Traffic {
     pub(crate) broken: bool,
 }
 
-impl Traffic {
-    /// When a byte last came or went.
-    pub(crate) fn last(&self) -> Option<u64> {
-        let last = |log: &[(u64, u64)]| log.last().map(|&(time, _)| time);
-        last(&self.reads).max(last(&self.writes))
-    }
-}
-
 /// Which way a call went.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Way {

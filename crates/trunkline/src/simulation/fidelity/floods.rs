@@ -3,7 +3,8 @@
 //! How much the kernel takes before it is full is its own business (it tunes its buffers, and counts more than bytes), so what
 //! is compared is what a program can rely on: that a write takes a part, that the end is "would block", that everything taken
 //! arrives once the other end reads, and what each socket is ready for when it is full and when it is empty again. How full a
-//! socket may be and still count as writable is left out.
+//! socket may be and still count as writable is left out, and so are edges that tell what was true before: with each of them
+//! the kernel tells all that holds, and how many it makes of the segments of a message is its own business, too.
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
@@ -56,6 +57,25 @@ fn program(random: &mut Random) -> Vec<Step> {
     steps
 }
 
+fn is_blocked(outcome: &io::Result<usize>) -> bool {
+    matches!(outcome, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
+fn without(readiness: Readiness, one: Readiness) -> Readiness {
+    let all = [
+        Readiness::READABLE,
+        Readiness::WRITABLE,
+        Readiness::PRIORITY,
+        Readiness::READ_CLOSED,
+        Readiness::WRITE_CLOSED,
+        Readiness::ERROR,
+    ];
+    let others = all
+        .into_iter()
+        .filter(|&other| other != one && readiness.contains(other));
+    others.fold(Readiness::NONE, Readiness::with)
+}
+
 /// Two ends of one connection.
 struct Pair<N: Network> {
     network: N,
@@ -63,6 +83,9 @@ struct Pair<N: Network> {
     written: [usize; 2],
     read: [usize; 2],
     is_full: [bool; 2],
+    /// With edges: who is still to hear of room, and who has heard of bytes that it has not read.
+    is_owed_room: [bool; 2],
+    knows_of_bytes: [bool; 2],
     /// Edges that no step has asked for yet.
     edges: BTreeMap<u64, Readiness>,
     much: Vec<u8>,
@@ -86,6 +109,8 @@ impl<N: Network> Pair<N> {
             written: [0; 2],
             read: [0; 2],
             is_full: [false; 2],
+            is_owed_room: [false; 2],
+            knows_of_bytes: [false; 2],
             edges: BTreeMap::new(),
             much: vec![7; MUCH],
             buffer: vec![0; 1 << 20],
@@ -125,10 +150,10 @@ impl<N: Network> Pair<N> {
             // What is on its way may still make room.
             self.edges.remove(&(end as u64));
             self.look(Duration::ZERO)?;
-            let blocked =
-                matches!(&outcome, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+            let blocked = is_blocked(&outcome);
             if !blocked || !self.is_writable(end) {
                 self.is_full[end] = blocked;
+                self.is_owed_room[end] = blocked;
                 // How often there was room in between, and an edge for it, is the kernel's business as well.
                 self.edges.remove(&(end as u64));
                 return Ok(format!("partial {partial}, then {}", told(outcome)));
@@ -141,7 +166,7 @@ impl<N: Network> Pair<N> {
             return Ok(String::new());
         };
         let start = Instant::now();
-        let last = loop {
+        let (blocked, last) = loop {
             match self.network.read(socket, &mut self.buffer) {
                 Ok(length @ 1..) => self.read[end] += length,
                 Err(error)
@@ -151,7 +176,9 @@ impl<N: Network> Pair<N> {
                 {
                     self.look(Duration::from_millis(10))?;
                 }
-                outcome => break told(outcome),
+                outcome => {
+                    break (is_blocked(&outcome), told(outcome));
+                }
             }
         };
         let all = self.read[end] == self.written[other];
@@ -161,10 +188,32 @@ impl<N: Network> Pair<N> {
             self.look(Duration::from_millis(10))?;
             self.is_full[other] = !self.is_writable(other);
         }
+        self.knows_of_bytes[end] = false;
+        if let Some(edge) = self.edges.get_mut(&(end as u64))
+            && blocked
+        {
+            *edge = without(*edge, Readiness::READABLE);
+        }
         Ok(format!(
             "everything {all}, then {last}; the writer has no room: {}",
             self.is_full[other]
         ))
+    }
+
+    /// With edges, what this one tells that the end has not heard before.
+    fn what_is_new(&mut self, end: usize, mut ready: Readiness) -> Readiness {
+        if self.network.trigger() == Trigger::Level {
+            return ready;
+        }
+        if ready.contains(Readiness::WRITABLE) && !std::mem::take(&mut self.is_owed_room[end]) {
+            ready = without(ready, Readiness::WRITABLE);
+        }
+        if ready.contains(Readiness::READABLE)
+            && std::mem::replace(&mut self.knows_of_bytes[end], true)
+        {
+            ready = without(ready, Readiness::READABLE);
+        }
+        ready
     }
 
     fn step(&mut self, step: Step) -> io::Result<String> {
@@ -184,11 +233,12 @@ impl<N: Network> Pair<N> {
             Step::Ready => {
                 self.look(Duration::ZERO)?;
                 let edges = std::mem::take(&mut self.edges);
-                let open = |token: &u64| self.ends[*token as usize].is_some();
-                let told = edges.iter().filter(|(token, _)| open(token));
-                let told: Vec<_> = told
-                    .map(|(token, ready)| format!("{token}: {ready:?}"))
-                    .collect();
+                let told = edges.into_iter().filter_map(|(token, ready)| {
+                    let ready = self.what_is_new(token as usize, ready);
+                    let is_told = self.ends[token as usize].is_some() && !ready.is_empty();
+                    is_told.then(|| format!("{token}: {ready:?}"))
+                });
+                let told: Vec<_> = told.collect();
                 Ok(told.join("; "))
             }
         }

@@ -143,7 +143,9 @@ impl Wild {
             }
         }
         let keyed = change.key.is_some() && change.there && !finished;
-        let keeps_bounds = keyed || overflow == Overflow::DropOldest;
+        // The loop's policy counts from the beginning, also where another was chosen before the first message.
+        let drops_oldest = [overflow, self.overflow].contains(&Overflow::DropOldest);
+        let keeps_bounds = keyed || drops_oldest;
         self.stream(id, |stream| stream.keeps_bounds |= keeps_bounds);
         if !change.queued() {
             return;

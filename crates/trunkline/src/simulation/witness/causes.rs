@@ -1,7 +1,7 @@
 //! Each connection ends for the one right cause.
 
 use super::{Known, Model};
-use crate::connection::{Connection, Phase};
+use crate::connection::{Connection, Facts, Phase};
 use crate::network::simulated::Traffic;
 use crate::{CauseKind, ConnectionId, Error, ErrorKind, EventLoop, Handler};
 
@@ -28,6 +28,7 @@ impl Model {
                 let aside = connection.aside.as_ref();
                 let cause = aside.and_then(|aside| aside.cause.as_ref());
                 known.decided = cause.map(crate::Cause::kind);
+                known.unread.is_so |= connection.facts.any(Facts::PAUSED.with(Facts::HELD_BACK));
                 if let Some(kind) = known.decided {
                     self.judge_decision(id, known, kind);
                 }
@@ -132,7 +133,12 @@ impl Model {
             if connection.facts.phase() != Phase::Connecting {
                 continue;
             }
-            let since = *connecting.entry(id).or_insert(now);
+            let since = connecting.entry(id).or_insert(now);
+            // One that is asked for late in a turn is tried in the next: its time begins then.
+            if server.core().to_connect.iter().any(|asked| asked.id == id) {
+                *since = now;
+            }
+            let since = *since;
             if now >= since.saturating_add(self.rules.connect) && now > since {
                 self.wrong(format!(
                     "{id:?} connects since {since}, and now it is {now}"

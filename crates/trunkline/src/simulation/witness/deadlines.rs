@@ -5,11 +5,14 @@ use crate::connection::{Connection, Phase};
 use crate::{CauseKind, ConnectionId};
 
 impl Model {
-    /// When a byte last came or went on this connection, or it was opened.
-    fn last_active(&self, known: &Known) -> u64 {
-        let last = |traffic: &crate::network::simulated::Traffic| traffic.last();
-        let last = self.world.traffic(self.network, known.socket, last);
-        last.unwrap_or(0).max(known.opened)
+    /// When a byte last came, until then, or went on this connection, or it was given the idle deadline that it has.
+    fn last_active(&self, known: &Known, came_until: u64) -> u64 {
+        let last = self.world.traffic(self.network, known.socket, |traffic| {
+            let mut came = traffic.reads.iter().rev().map(|&(time, _)| time);
+            let came = came.find(|&time| time <= came_until);
+            came.max(traffic.writes.last().map(|&(time, _)| time))
+        });
+        last.unwrap_or(0).max(known.idle_set)
     }
 
     /// When the first byte came of the frame that is under way, if one is.
@@ -45,19 +48,22 @@ impl Model {
             }
             CauseKind::FrameExpired => {
                 let began = self.frame_began(known);
-                let began = began.map(|began| began.max(known.resumed.min(known.frame_rested)));
+                let began = began.map(|began| began.max(known.resumed.min(known.frame.last)));
                 (began, deadlines.frame.map(nanoseconds))
             }
             CauseKind::IdleExpired => {
                 let asked = traffic(|traffic| traffic.empty_at) == Some(now);
-                let reads = known.frame_rested < now && known.input.is_read();
+                let reads = known.frame.last < now && known.input.is_read();
                 if truthful && reads && !asked {
                     self.wrong(format!(
                         "{id:?} is called idle, and nobody has asked its socket"
                     ));
                     return;
                 }
-                (Some(self.last_active(known)), known.idle)
+                // As it closes, what the handler has not read is thrown away.
+                let thrown_away = known.unread.is_so && known.resumed < now;
+                let came_until = now - u64::from(thrown_away);
+                (Some(self.last_active(known, came_until)), known.idle)
             }
             CauseKind::WriteStalled => {
                 if truthful && traffic(|traffic| traffic.full_at) != Some(now) {
@@ -67,7 +73,7 @@ impl Model {
                     return;
                 }
                 let began = known.output_began.unwrap_or(now);
-                let since = began.max(self.last_written(known)).max(known.output_rested);
+                let since = began.max(self.last_written(known)).max(known.stall.last);
                 (Some(since), deadlines.write_stall.map(nanoseconds))
             }
             CauseKind::LifetimeExpired => (Some(known.opened), deadlines.lifetime.map(nanoseconds)),
@@ -96,18 +102,17 @@ impl Model {
         let deadlines = &self.rules.deadlines;
         let shaking = Self::is_shaking_hands(known).then_some(known.opened);
         let frame = self.frame_began(known).filter(|_| connection.frame_waits());
-        let frame = frame.map(|began| began.max(known.frame_rested).max(known.resumed));
+        let frame = frame.map(|began| began.max(known.frame.last).max(known.resumed));
         let stall = connection.output_waits().then(|| {
             let began = known.output_began.unwrap_or(known.opened);
-            began.max(self.last_written(known)).max(known.output_rested)
+            began.max(self.last_written(known)).max(known.stall.last)
         });
-        // One that is set later than it has passed begins then to be late.
-        let active = self.last_active(known);
-        let idle_set_late = known.idle_set.saturating_sub(known.idle.unwrap_or(0));
+        // Nobody is idle whose bytes we hold back.
+        let active = self.last_active(known, self.now()).max(known.slowed.last);
         let all = [
             ("handshake", shaking, deadlines.handshake.map(nanoseconds)),
             ("frame", frame, deadlines.frame.map(nanoseconds)),
-            ("idle", Some(active.max(idle_set_late)), known.idle),
+            ("idle", Some(active), known.idle),
             ("write-stall", stall, deadlines.write_stall.map(nanoseconds)),
             (
                 "lifetime",

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::case::Case;
-use crate::connection::{Connection, Phase};
+use crate::connection::{Connection, Facts, Phase};
 use crate::network::Socket;
 use crate::network::simulated::{Simulated, World};
 use crate::{
@@ -90,9 +90,14 @@ struct Known {
     /// What the handler asked, or did.
     aborted: bool,
     panicked: bool,
-    /// At the end of the last turn at which it was so: no frame was under way; what waits was held back by us.
-    frame_rested: u64,
-    output_rested: u64,
+    /// No frame was under way.
+    frame: Rest,
+    /// No output waited, or what waits was held back by us.
+    stall: Rest,
+    /// A rate held bytes back.
+    slowed: Rest,
+    /// What comes is not read, or read to be thrown away.
+    unread: Rest,
     /// Since when output has been waiting.
     output_began: Option<u64>,
     /// Since when it has been closing, and why.
@@ -100,6 +105,29 @@ struct Known {
     decided: Option<CauseKind>,
     input: Flow,
     output: Flow,
+}
+
+/// A state in which a deadline does not run.
+struct Rest {
+    /// When it was last so: turns see how it is at their ends, and what ends within a turn has lasted until then.
+    last: u64,
+    is_so: bool,
+}
+
+impl Rest {
+    fn new(now: u64) -> Self {
+        Self {
+            last: now,
+            is_so: true,
+        }
+    }
+
+    fn note(&mut self, is_so: bool, now: u64) {
+        if is_so || self.is_so {
+            self.last = now;
+        }
+        self.is_so = is_so;
+    }
 }
 
 fn nanoseconds(time: Duration) -> u64 {
@@ -193,8 +221,10 @@ impl Witness {
             told_draining: false,
             aborted: false,
             panicked: false,
-            frame_rested: now,
-            output_rested: now,
+            frame: Rest::new(now),
+            stall: Rest::new(now),
+            slowed: Rest::new(now),
+            unread: Rest::new(now),
             output_began: None,
             closing: None,
             decided: None,
@@ -370,17 +400,16 @@ impl Model {
     /// Notes, at the end of a turn, what is under way.
     fn note_waiting(&self, known: &mut Known, connection: &Connection) {
         let now = self.now();
-        if !connection.frame_waits() {
-            known.frame_rested = now;
-        }
+        known.frame.note(!connection.frame_waits(), now);
         if connection.outbound.is_empty() {
             known.output_began = None;
         } else {
             known.output_began.get_or_insert(now);
         }
-        if !connection.output_waits() {
-            known.output_rested = now;
-        }
+        known.stall.note(!connection.output_waits(), now);
+        let slowed = Facts::SLOWED_IN.with(Facts::SLOWED_OUT);
+        known.slowed.note(connection.facts.any(slowed), now);
+        known.unread.note(!connection.facts.takes_frames(), now);
         let receives = connection.frame_waits() && connection.facts.phase() == Phase::Open;
         known.input.note(receives, now);
         known.output.note(connection.output_waits(), now);
