@@ -28,6 +28,9 @@
 //!   included, whose key names nothing. A one-shot that is in the batch is not watched any more, and one that is not still
 //!   is. May end early with none. `EINTR` is returned as it is; the selector keeps the deadline. Allocates nothing.
 //!
+//! Where it pays, a mechanism has a straight way for the usual wait, without an end, beside it (`find`): whatever is not usual
+//! there finds nothing, loses nothing, and is left to `wait`.
+//!
 //! A batch is at most [`BATCH`] entries and a few more, so that no mechanism needs memory in proportion to what is
 //! ready. Mechanisms that walk a table begin where the last batch ended, so that nobody is left out.
 //!
