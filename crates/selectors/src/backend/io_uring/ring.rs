@@ -223,8 +223,8 @@ impl Ring {
         self.queues.note_handed_over();
     }
 
-    /// Hands over the requests and waits for an answer, but not longer than `timeout`. May end earlier with none: who has something cancelled does not wait in
-    /// that call, for a cancellation may have to be repeated.
+    /// Hands over the requests and waits for an answer, but not longer than `timeout`. May end earlier with none: who has
+    /// something cancelled does not wait in that call, for a cancellation may have to be repeated.
     #[inline(never)]
     pub(super) fn wait_for(&mut self, timeout: Option<Duration>) -> Result<(), Errno> {
         if self.cancelled > 0 {
