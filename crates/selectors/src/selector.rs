@@ -173,22 +173,31 @@ impl<S: AsSource, T> Selector<S, T> {
                 error,
             });
         }
-        let state = State::Settled;
-        let registration = Registration {
-            source,
-            data,
-            descriptor,
-            wanted: interest,
-            applied: interest,
-            trigger,
-            state,
-        };
-        let key = self.registrations.insert(registration);
+        let backend = &mut self.backend;
+        let key = self.registrations.try_insert_with(|key| {
+            match backend.register(descriptor, key, interest, trigger) {
+                Ok(()) => Ok(Registration {
+                    source,
+                    data,
+                    descriptor,
+                    wanted: interest,
+                    applied: interest,
+                    trigger,
+                    state: State::Settled,
+                }),
+                Err(error) => Err(RegisterError {
+                    source,
+                    data,
+                    error,
+                }),
+            }
+        })?;
         self.slots.put(descriptor, key.index());
         Ok(key)
     }
 
-    /// Has the mechanism watch a descriptor, under the key that its registration is going to have.
+    /// Whether the mechanism can be asked to watch this, and everything else has room for it.
+    #[inline]
     fn admit(
         &mut self,
         descriptor: Descriptor,
@@ -200,15 +209,10 @@ impl<S: AsSource, T> Selector<S, T> {
         }
         check_interest(self.mechanism, trigger, interest)?;
         self.slots.reserve(descriptor);
-        if let Some(previous) = self.registrations.key_at(self.slots.get(descriptor)) {
-            self.displace(previous)?;
+        match self.registrations.key_at(self.slots.get(descriptor)) {
+            Some(previous) => self.displace(previous),
+            None => Ok(()),
         }
-        self.backend.register(
-            descriptor,
-            self.registrations.vacant_key(),
-            interest,
-            trigger,
-        )
     }
 
     /// Makes room for the descriptor's next owner if the registered one was closed behind our back and the mechanism

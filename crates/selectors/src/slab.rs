@@ -1,6 +1,8 @@
 //! Generational storage: values by small, dense indices, named by keys that are never given out twice.
 
+use std::convert::Infallible;
 use std::fmt;
+use std::mem;
 
 /// The name of a value in a [`Slab`] and of a source in a [`Selector`](crate::Selector).
 ///
@@ -131,28 +133,54 @@ impl<T> Slab<T> {
     /// # Panics
     ///
     /// With more than four thousand million slots.
+    #[inline]
     pub fn insert(&mut self, value: T) -> Key {
-        let key = self.vacant_key();
-        if let Some(entry) = self.entries.get_mut(key.index as usize) {
-            if let Slot::Vacant(next) = entry.slot {
-                self.vacant = next;
-            }
-            entry.slot = Slot::Occupied(value);
-        } else {
-            assert!(
-                self.entries.len() < NO_SLOT as usize,
-                "a slab holds fewer than 2^32 values"
-            );
-            if self.entries.len() == self.entries.capacity() {
-                self.entries.reserve_exact((self.entries.len() / 4).max(4));
-            }
-            self.entries.push(Entry {
-                generation: key.generation,
-                slot: Slot::Occupied(value),
-            });
+        let inserted: Result<Key, Infallible> = self.try_insert_with(|_| Ok(value));
+        match inserted {
+            Ok(key) => key,
+            Err(never) => match never {},
         }
+    }
+
+    /// Stores what `make` makes of the key that will name it, or nothing. There is room by then: once it is made,
+    /// nothing can go wrong any more.
+    #[inline]
+    pub(crate) fn try_insert_with<E>(
+        &mut self,
+        make: impl FnOnce(Key) -> Result<T, E>,
+    ) -> Result<Key, E> {
+        if self.entries.get(self.vacant as usize).is_none() {
+            self.add_vacant_slot();
+        }
+        let index = self.vacant;
+        let entry = &mut self.entries[index as usize];
+        let generation = entry.generation;
+        let key = Key { index, generation };
+        let value = make(key)?;
+        if let Slot::Vacant(next) = entry.slot {
+            self.vacant = next;
+        }
+        entry.slot = Slot::Occupied(value);
         self.len += 1;
-        key
+        Ok(key)
+    }
+
+    /// Where no slot is vacant.
+    #[inline(never)]
+    fn add_vacant_slot(&mut self) {
+        let index = self.entries.len();
+        assert!(
+            index < NO_SLOT as usize,
+            "a slab holds fewer than 2^32 values"
+        );
+        if index == self.entries.capacity() {
+            self.entries.reserve_exact((index / 4).max(4));
+        }
+        self.entries.push(Entry {
+            generation: 0,
+            slot: Slot::Vacant(NO_SLOT),
+        });
+        self.vacant = index as u32;
     }
 
     /// Whether `key` names a value.
@@ -194,19 +222,18 @@ impl<T> Slab<T> {
     }
 
     /// Takes the value that `key` names out; from now on the key names nothing.
+    #[inline]
     pub fn remove(&mut self, key: Key) -> Option<T> {
-        if !self.contains(key) {
+        let entry = self.entries.get_mut(key.index as usize)?;
+        if entry.generation != key.generation || matches!(entry.slot, Slot::Vacant(_)) {
             return None;
         }
-        let entry = &mut self.entries[key.index as usize];
+        let slot = mem::replace(&mut entry.slot, Slot::Vacant(self.vacant));
         // A slot whose generations are used up is left out of the list: better to lose it than to repeat a key.
-        let slot = if let Some(generation) = entry.generation.checked_add(1) {
+        if let Some(generation) = key.generation.checked_add(1) {
             entry.generation = generation;
-            let next = std::mem::replace(&mut self.vacant, key.index);
-            std::mem::replace(&mut entry.slot, Slot::Vacant(next))
-        } else {
-            std::mem::replace(&mut entry.slot, Slot::Vacant(NO_SLOT))
-        };
+            self.vacant = key.index;
+        }
         self.len -= 1;
         match slot {
             Slot::Occupied(value) => Some(value),

@@ -50,6 +50,7 @@ impl Epoll {
         })
     }
 
+    #[inline]
     pub(super) fn register(
         &mut self,
         descriptor: RawFd,
@@ -61,14 +62,7 @@ impl Epoll {
             return check_open(descriptor);
         }
         match self.set.add(descriptor, key.to_bits(), interest, trigger) {
-            Err(Errno::PERM) => {
-                self.files.push(File {
-                    key,
-                    interest,
-                    trigger,
-                    armed: true,
-                });
-            }
+            Err(Errno::PERM) => self.watch_file(key, interest, trigger),
             result => result?,
         }
         self.arm(key, trigger);
@@ -101,21 +95,23 @@ impl Epoll {
         Ok(())
     }
 
+    #[inline]
     pub(super) fn unregister(&mut self, descriptor: RawFd, key: Key, interest: Interest) {
-        if interest.is_empty() {
+        if interest.is_empty() || !self.plain && self.forget(key) {
             return;
-        }
-        if !self.plain {
-            self.one_shots.forget(key);
-            let file = self.files.iter().position(|file| file.key == key);
-            let file = file.map(|position| self.files.swap_remove(position));
-            self.plain = self.files.is_empty() && self.one_shots.is_empty();
-            if file.is_some() {
-                return;
-            }
         }
         // Even if the descriptor is about to be closed: a duplicate elsewhere would keep the kernel's entry alive.
         self.strays |= self.set.delete(descriptor).is_err();
+    }
+
+    /// Forgets what the kernel does not know of a registration, and says whether it knows nothing.
+    #[inline(never)]
+    fn forget(&mut self, key: Key) -> bool {
+        self.one_shots.forget(key);
+        let file = self.files.iter().position(|file| file.key == key);
+        let file = file.map(|position| self.files.swap_remove(position));
+        self.plain = self.files.is_empty() && self.one_shots.is_empty();
+        file.is_some()
     }
 
     /// The system knows everything already, or is told by the wait itself.
@@ -166,12 +162,25 @@ impl Epoll {
         Ok(())
     }
 
+    /// Watches what the kernel refuses to.
+    #[inline(never)]
+    fn watch_file(&mut self, key: Key, interest: Interest, trigger: Trigger) {
+        self.files.push(File {
+            key,
+            interest,
+            trigger,
+            armed: true,
+        });
+        self.plain = false;
+    }
+
     /// Notes that a registration was made or armed again.
+    #[inline]
     fn arm(&mut self, key: Key, trigger: Trigger) {
         if trigger == Trigger::OneShot {
             self.one_shots.arm(key);
+            self.plain = false;
         }
-        self.plain = self.files.is_empty() && self.one_shots.is_empty();
     }
 
     fn add_files(&mut self, batch: &mut Batch) {

@@ -149,7 +149,8 @@ pub(crate) const BATCH: usize = 1024;
 /// The waker's token, where a mechanism carries a number for each descriptor: that of the key that names nothing.
 pub(crate) const WAKER: u64 = Key::NOTHING.to_bits();
 
-/// The mechanisms whose kernel takes registrations from one thread while another waits: for the raw door, which brings a table of its own to the others.
+/// The mechanisms whose kernel takes registrations from one thread while another waits: for the raw door, which brings
+/// a table of its own to the others.
 pub(crate) use epoll::set::Set as Native;
 
 /// The set of a mechanism that is one of those.
@@ -225,6 +226,9 @@ impl Backend {
         }
     }
 
+    // Here, as in `unregister` and `wait`, the default mechanism is told apart first, and its code alone goes into the
+    // caller's.
+    #[inline]
     pub(crate) fn register(
         &mut self,
         descriptor: Descriptor,
@@ -232,9 +236,23 @@ impl Backend {
         interest: Interest,
         trigger: Trigger,
     ) -> io::Result<()> {
-        dispatch!(&mut self.machinery, mechanism => mechanism.register(descriptor, key, interest, trigger))?;
+        match &mut self.machinery {
+            Machinery::Epoll(epoll) => epoll.register(descriptor, key, interest, trigger)?,
+            _ => self.register_otherwise(descriptor, key, interest, trigger)?,
+        }
         self.make_room();
         Ok(())
+    }
+
+    #[inline(never)]
+    fn register_otherwise(
+        &mut self,
+        descriptor: Descriptor,
+        key: Key,
+        interest: Interest,
+        trigger: Trigger,
+    ) -> io::Result<()> {
+        dispatch!(&mut self.machinery, mechanism => mechanism.register(descriptor, key, interest, trigger))
     }
 
     pub(crate) fn modify(
@@ -250,16 +268,28 @@ impl Backend {
     }
 
     /// So that a wait allocates nothing.
+    #[inline]
     fn make_room(&mut self) {
         let most_entries = match &self.machinery {
             Machinery::Epoll(epoll) => epoll.most_entries(),
             Machinery::Kqueue(kqueue) => kqueue.most_entries(),
             Machinery::IoUring(_) | Machinery::Poll(_) | Machinery::Select(_) => BATCH,
         };
-        self.batch.make_room(most_entries);
+        if most_entries > BATCH {
+            self.batch.make_room(most_entries);
+        }
     }
 
+    #[inline]
     pub(crate) fn unregister(&mut self, descriptor: Descriptor, key: Key, interest: Interest) {
+        match &mut self.machinery {
+            Machinery::Epoll(epoll) => epoll.unregister(descriptor, key, interest),
+            _ => self.unregister_otherwise(descriptor, key, interest),
+        }
+    }
+
+    #[inline(never)]
+    fn unregister_otherwise(&mut self, descriptor: Descriptor, key: Key, interest: Interest) {
         dispatch!(&mut self.machinery, mechanism => mechanism.unregister(descriptor, key, interest));
     }
 
@@ -306,7 +336,6 @@ impl Backend {
     #[inline(always)]
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         self.batch.clear();
-        // The default mechanism is told apart first, and its code alone goes into the caller's.
         match &mut self.machinery {
             Machinery::Epoll(epoll) => epoll.wait(&mut self.batch, timeout)?,
             _ => self.wait_otherwise(timeout)?,
