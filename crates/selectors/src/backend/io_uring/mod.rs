@@ -282,10 +282,7 @@ impl IoUring {
         while batch.len() < BATCH
             && let Some(answer) = answers.next()
         {
-            if let Some((key, flags)) = watched.found_as_usual(&answer) {
-                told.0 |= flags.0;
-                batch.push(key, flags);
-            } else if let Some((key, flags)) = watched.found_otherwise(&answer) {
+            if let Some((key, flags)) = watched.found(&answer) {
                 told.0 |= flags.0;
                 batch.push(key, flags);
             }
