@@ -100,6 +100,7 @@ impl Mechanism {
     }
 
     /// Whether sources can be registered with this trigger; [`capabilities`](Mechanism::capabilities) says how.
+    #[inline]
     pub fn supports(self, trigger: Trigger) -> bool {
         self.support(trigger) != Support::None
     }
@@ -118,6 +119,7 @@ impl Mechanism {
     }
 
     /// Who does the work of a trigger, mechanism by mechanism.
+    #[inline]
     #[allow(clippy::match_same_arms)] // a table
     pub(crate) fn support(self, trigger: Trigger) -> Support {
         match (self, trigger) {

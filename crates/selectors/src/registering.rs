@@ -59,6 +59,7 @@ impl<S, T> From<RegisterError<S, T>> for io::Error {
 }
 
 /// The mechanism lacks the trigger; says what it offers instead, and who else has it.
+#[cold]
 pub(crate) fn no_such_trigger(mechanism: Mechanism, trigger: Trigger) -> io::Error {
     let offers = Trigger::ALL
         .iter()
@@ -76,14 +77,21 @@ pub(crate) fn no_such_trigger(mechanism: Mechanism, trigger: Trigger) -> io::Err
 
 /// Whether an interest can be watched for: the kernel takes no `EPOLLPRI` together with `EPOLLEXCLUSIVE`, and some
 /// systems' `kqueue` has no filter for priority input.
+#[inline]
 pub(crate) fn check_interest(
     mechanism: Mechanism,
     trigger: Trigger,
     interest: Interest,
 ) -> io::Result<()> {
-    if !interest.contains(Interest::PRIORITY) {
-        return Ok(());
+    if interest.contains(Interest::PRIORITY) {
+        check_priority(mechanism, trigger)
+    } else {
+        Ok(())
     }
+}
+
+#[cold]
+fn check_priority(mechanism: Mechanism, trigger: Trigger) -> io::Result<()> {
     if !backend::tells_priority(mechanism) {
         return Err(io::Error::new(
             io::ErrorKind::Unsupported,

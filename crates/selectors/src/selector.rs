@@ -217,6 +217,7 @@ impl<S: AsSource, T> Selector<S, T> {
 
     /// Makes room for the descriptor's next owner if the registered one was closed behind our back and the mechanism
     /// can tell. The old registration stays until it is unregistered, but watches nothing any more.
+    #[cold]
     fn displace(&mut self, previous: Key) -> io::Result<()> {
         let Some(old) = self.registrations.get_mut(previous) else {
             return Ok(());

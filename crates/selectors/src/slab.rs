@@ -166,7 +166,7 @@ impl<T> Slab<T> {
     }
 
     /// Where no slot is vacant.
-    #[inline(never)]
+    #[cold]
     fn add_vacant_slot(&mut self) {
         let index = self.entries.len();
         assert!(

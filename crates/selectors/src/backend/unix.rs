@@ -29,13 +29,18 @@ pub(crate) struct Slots(Vec<u32>);
 
 impl Slots {
     /// Makes room for a descriptor: before anything is put there.
+    #[inline]
     pub(crate) fn reserve(&mut self, descriptor: Descriptor) {
-        let needed = index(descriptor) + 1;
-        if self.0.len() < needed {
-            self.0
-                .reserve_exact((needed - self.0.len()).max(self.0.len() / 4));
-            self.0.resize(needed, NO_SLOT);
+        if self.0.len() <= index(descriptor) {
+            self.grow(index(descriptor) + 1);
         }
+    }
+
+    #[cold]
+    fn grow(&mut self, needed: usize) {
+        self.0
+            .reserve_exact((needed - self.0.len()).max(self.0.len() / 4));
+        self.0.resize(needed, NO_SLOT);
     }
 
     #[inline]
