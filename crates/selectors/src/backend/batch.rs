@@ -64,7 +64,14 @@ impl Batch {
     }
 
     /// Has the entry at this position, if there is one, say something else.
-    #[cfg(not(any(windows, target_os = "android")))]
+    #[cfg(any(
+        target_os = "linux",
+        target_vendor = "apple",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd",
+        target_os = "dragonfly"
+    ))]
     pub(super) fn set(&mut self, position: usize, flags: Flags) {
         if let Some((token, _)) = self.entries.get(position) {
             self.entries.0[position] = entry(token, flags);
