@@ -75,6 +75,8 @@ pub(crate) fn cost(
     for (watched, _) in pairs {
         selector.register(watched.as_fd(), Interest::READ, ())?;
     }
+    // A mechanism that leaves this to the first wait would have a first turn of milliseconds, and be judged by few turns.
+    selector.apply()?;
     let mut position = 0;
     // Caches and branch predictors; and how long a turn takes here.
     let mut turns = 1_u32;
