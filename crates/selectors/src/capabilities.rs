@@ -58,8 +58,9 @@ pub struct Capabilities {
     pub end_beside_data: bool,
     /// A source that was closed behind the selector's back is reported as
     /// [`INVALID`](crate::Readiness::INVALID) at the next wait. Otherwise it falls silent, and is reported as invalid
-    /// when its interest is next changed. (On `io_uring`, which holds open what it waits for, "the next wait" is the
-    /// next one that asks about it: after it was registered, modified or reported with level trigger.)
+    /// when its interest is next changed; a regular file, which `epoll` does not watch, is called ready until then. (On
+    /// `io_uring`, which holds open what it waits for, "the next wait" is the next one that asks about it: after it was
+    /// registered, modified or reported with level trigger.)
     pub reports_closed_sources: bool,
     /// Registering a source that was closed behind the selector's back is an error. Otherwise it is reported as
     /// [`INVALID`](crate::Readiness::INVALID) by the next wait, and no system call is made to find out.
@@ -67,11 +68,12 @@ pub struct Capabilities {
     /// When [`unregister`](crate::Selector::unregister) returns, the system has let go of the source, and closing it
     /// closes it. Otherwise the system holds the open file, and with it the connection, the end of the pipe or the
     /// address of the listener, until the next wait, the next [`apply`](crate::Selector::apply) or the selector's end: a
-    /// thousand files at most, and none that no wait has seen. No event comes of it. With a selector that is used or
+    /// thousand files at most, and none that neither has seen. No event comes of it. With a selector that is used or
     /// dropped by another thread than before, it may be a moment later.
     pub lets_go_at_once: bool,
     /// What is watched is the open file, not whatever has its descriptor's number: the next owner of the number of a
-    /// source that was closed behind the selector's back is never mistaken for it.
+    /// source that was closed behind the selector's back is not mistaken for it. Only what is watched can be told apart: a
+    /// source without interest, or a regular file on `epoll`, is known by its number alone.
     pub watches_files: bool,
     /// Behind the [raw door](crate::raw): what never blocks, such as a regular file, can be registered, and is always
     /// ready. Otherwise it is refused with "operation not permitted"; a [`Selector`](crate::Selector) steps in for the

@@ -51,7 +51,15 @@ impl Batch {
         self.entries.len()
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(any(
+        target_os = "linux",
+        target_os = "android",
+        target_vendor = "apple",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd",
+        target_os = "dragonfly"
+    ))]
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }

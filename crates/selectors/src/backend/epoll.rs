@@ -39,6 +39,9 @@ struct File {
     armed: bool,
 }
 
+/// What a number says that has no file, or another one than before.
+const CLOSED: Errno = Errno::BADF;
+
 impl Epoll {
     pub(super) fn new(waker: BorrowedFd<'_>) -> io::Result<Epoll> {
         Ok(Epoll {
@@ -63,6 +66,12 @@ impl Epoll {
         }
         match self.set.add(descriptor, key.to_bits(), interest, trigger) {
             Err(Errno::PERM) => self.watch_file(key, interest, trigger),
+            // It kept the entry of a source that was closed behind our back, because a duplicate was open, and now the
+            // same file has the same number again.
+            Err(Errno::EXIST) => {
+                self.set.delete(descriptor)?;
+                self.set.add(descriptor, key.to_bits(), interest, trigger)?;
+            }
             result => result?,
         }
         self.arm(key, trigger);
@@ -85,12 +94,20 @@ impl Epoll {
             return Ok(());
         }
         if let Some(file) = self.files.iter_mut().find(|file| file.key == key) {
+            if !self.set.refuses(descriptor) {
+                self.forget(key);
+                return Err(CLOSED.into());
+            }
             file.interest = new;
             file.armed = true;
             self.arm(key, trigger);
             return Ok(());
         }
-        self.set.modify(descriptor, key.to_bits(), new, trigger)?;
+        match self.set.modify(descriptor, key.to_bits(), new, trigger) {
+            // What has the number now is no file that was ever watched.
+            Err(Errno::PERM) => return Err(CLOSED.into()),
+            result => result?,
+        }
         self.arm(key, trigger);
         Ok(())
     }
@@ -120,9 +137,13 @@ impl Epoll {
     }
 
     pub(super) fn holds(&self, descriptor: RawFd, key: Key, interest: Interest) -> bool {
-        interest.is_empty()
-            || self.files.iter().any(|file| file.key == key)
-            || self.set.holds(descriptor)
+        if interest.is_empty() {
+            true
+        } else if self.files.iter().any(|file| file.key == key) {
+            self.set.refuses(descriptor)
+        } else {
+            self.set.holds(descriptor)
+        }
     }
 
     pub(super) fn has_fired(&self, key: Key) -> bool {

@@ -101,7 +101,14 @@ impl Select {
             Err(Errno::BADF) => self.ready.copy_from(&self.watched),
             result => drop(result?),
         }
-        self.classify(batch, bound)
+        // As many as a table holds may not be ready if all are asked about.
+        for _ in 0..=index(bound) / BATCH {
+            self.classify(batch, bound)?;
+            if !batch.is_empty() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Asks `poll` what the descriptors found are ready for: `select` itself cannot tell input from a hang-up.

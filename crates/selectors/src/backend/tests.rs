@@ -294,6 +294,123 @@ fn r5_a_change_does_not_reach_a_stranger_where_files_are_watched() {
 }
 
 #[test]
+fn r4_a_file_that_comes_back_to_its_number_can_be_registered_and_watched_again() {
+    on_each_mechanism(|selector| {
+        let (reader, _writer) = ready_pipe();
+        let old = selector
+            .register(place_duplicate(&reader), Interest::READ, 1)
+            .unwrap();
+        close();
+        selector.unregister(old).unwrap();
+        let new = selector
+            .register(place_duplicate(&reader), Interest::READ, 2)
+            .unwrap();
+        let readable = Event {
+            key: new,
+            readiness: Readiness::READABLE,
+        };
+        assert_eq!(look(selector).1, [readable]);
+
+        // The same for one that was not watched when it was closed.
+        close();
+        selector.modify(new, Interest::NONE).unwrap();
+        look(selector);
+        place_duplicate(&reader);
+        selector.modify(new, Interest::READ).unwrap();
+        assert_eq!(look(selector).1, [readable]);
+    });
+}
+
+#[test]
+fn r5_a_change_does_not_reach_a_regular_file_with_the_number_of_a_pipe() {
+    on_each_mechanism(|selector| {
+        if !selector.capabilities().watches_files {
+            return; // all it knows is the number
+        }
+        for trigger in [Trigger::Level, Trigger::Exclusive, Trigger::OneShot] {
+            let (reader, _writer) = ready_pipe();
+            let key = selector
+                .register_with(place(reader), Interest::READ, trigger, 1)
+                .unwrap();
+            look(selector);
+            close();
+            place(std::fs::File::open("/dev/null").unwrap().into());
+            selector.modify(key, Interest::WRITE).unwrap();
+            let invalid = Event {
+                key,
+                readiness: Readiness::INVALID,
+            };
+            assert_eq!(look(selector).1, [invalid], "{trigger}");
+            assert_eq!(look(selector), (Selected::default(), vec![]), "{trigger}");
+            selector.unregister(key).unwrap();
+            close();
+        }
+    });
+}
+
+#[test]
+fn r6_a_closed_regular_file_is_invalid_once_it_is_modified() {
+    on_each_mechanism(|selector| {
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let key = selector
+            .register(place(file.into()), Interest::READ, 1)
+            .unwrap();
+        assert_eq!(
+            look(selector).1,
+            [Event {
+                key,
+                readiness: Readiness::READABLE
+            }]
+        );
+        close();
+        selector
+            .modify(key, Interest::READ | Interest::WRITE)
+            .unwrap();
+        let invalid = Event {
+            key,
+            readiness: Readiness::INVALID,
+        };
+        assert_eq!(look(selector).1, [invalid]);
+        assert_eq!(look(selector), (Selected::default(), vec![]));
+
+        // The number is free for another.
+        let (reader, _writer) = ready_pipe();
+        let next = selector.register(place(reader), Interest::READ, 2).unwrap();
+        assert_eq!(
+            look(selector).1,
+            [Event {
+                key: next,
+                readiness: Readiness::READABLE
+            }]
+        );
+        assert_eq!(selector.unregister(key).map(|(_, data)| data), Some(1));
+    });
+}
+
+#[test]
+fn r3_the_number_of_a_closed_regular_file_goes_to_its_next_owner() {
+    on_each_mechanism(|selector| {
+        if !selector.capabilities().watches_files {
+            return; // all it knows is the number
+        }
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let old = selector
+            .register(place(file.into()), Interest::READ, 1)
+            .unwrap();
+        close();
+        let (reader, _writer) = ready_pipe();
+        let new = selector.register(place(reader), Interest::READ, 2).unwrap();
+        let readable = Event {
+            key: new,
+            readiness: Readiness::READABLE,
+        };
+        assert_eq!(look(selector).1, [readable]);
+        assert_eq!(selector.unregister(old).map(|(_, data)| data), Some(1));
+        assert_eq!(look(selector).1, [readable]);
+    });
+}
+
+#[test]
 fn r6_a_closed_descriptor_is_reported_once_and_does_not_spin() {
     on_each_mechanism(|selector| {
         let (reader, _writer) = ready_pipe();
@@ -342,6 +459,30 @@ fn r6_who_is_ready_beside_a_closed_descriptor_is_found_too() {
             }),
             "{events:?}"
         );
+    });
+}
+
+#[test]
+fn r6_who_is_ready_beside_a_closed_descriptor_and_a_thousand_idle_ones_is_found_at_once() {
+    on_each_mechanism(|selector| {
+        let (idle, _writer) = pipe().unwrap();
+        let many: Vec<_> = (0..1100).map(|_| idle.try_clone().unwrap()).collect();
+        for file in &many {
+            selector.register(lend(file), Interest::READ, 0).unwrap();
+        }
+        let (closed, _other) = pipe().unwrap();
+        selector.register(place(closed), Interest::READ, 1).unwrap();
+        look(selector);
+        close();
+        let (bystander, _another) = ready_pipe();
+        let key = selector
+            .register(lend(&bystander), Interest::READ, 2)
+            .unwrap();
+        let readable = Event {
+            key,
+            readiness: Readiness::READABLE,
+        };
+        assert!(look(selector).1.contains(&readable));
     });
 }
 

@@ -20,7 +20,9 @@ impl<S: AsSource, T> Selector<S, T> {
     ///
     /// # Errors
     ///
-    /// What the system says; none is known but for lack of memory.
+    /// What the system says. None is known but for lack of memory, and of a descriptor for a new set: `epoll` needs one
+    /// after a source was closed behind the selector's back while a duplicate of it stays open, `io_uring` in another
+    /// thread than before. It is needed again by the next call.
     #[inline(always)]
     pub fn select(&mut self, timeout: Option<Duration>) -> io::Result<Selected> {
         // The usual wait: nothing to do before it, no deadline to keep, and something found.
@@ -194,7 +196,7 @@ impl<S: AsSource, T> Selector<S, T> {
     /// The next event of the batch that the last [`select`](Selector::select) collected.
     ///
     /// Sources that have been unregistered since are skipped, and an interest that has been taken back since is not
-    /// reported. A batch has at most some thousand events, whatever the mechanism; the others come with the next.
+    /// reported. A batch has at most some thousand events, beside those of regular files; the others come with the next.
     #[inline(always)]
     pub fn next_event(&mut self) -> Option<Event> {
         self.next_event_with(|_, _| ()).map(|(event, ())| event)

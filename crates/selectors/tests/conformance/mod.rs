@@ -134,7 +134,11 @@ macro_rules! conformance_cases {
                 #[cfg(unix)]
                 e7_a_flooding_peer_starves_nobody
                 #[cfg(unix)]
-                e7_a_seldom_source_gets_its_turn_among_too_many_busy_ones;
+                e7_a_seldom_source_gets_its_turn_among_too_many_busy_ones
+                #[cfg(unix)]
+                e7_who_is_modified_before_each_wait_gets_its_turn
+                #[cfg(unix)]
+                e7_all_get_their_turn_who_are_modified_before_each_wait;
             special:
                 #[cfg(unix)]
                 r9_a_regular_file_is_always_ready

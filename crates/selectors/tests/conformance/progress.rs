@@ -149,3 +149,82 @@ pub(crate) fn e7_a_seldom_source_gets_its_turn_among_too_many_busy_ones(mechanis
         source.read_exact(&mut [0]).expect("a byte");
     }
 }
+
+/// More sources than a batch holds, always ready, and more still if they are asked for it.
+fn busy_ones(
+    selector: &mut Selector<Stream, usize>,
+    trigger: Trigger,
+) -> (Vec<Key>, Stream, Stream) {
+    const BUSY: usize = 1500;
+    assert!(
+        descriptors_up_to(8192),
+        "this case, on all mechanisms, needs as many descriptors as sources"
+    );
+    let (never_full, peer) = pair();
+    let keys = (0..BUSY).map(|number| {
+        let duplicate = never_full.try_clone().expect("a duplicate");
+        selector
+            .register_with(duplicate, Interest::WRITE, trigger, number)
+            .expect("registered")
+    });
+    (keys.collect(), never_full, peer)
+}
+
+/// What a source is modified to before each wait: now this, now that. A one-shot is armed again, for the same.
+fn now_and_then(turn: usize, trigger: Trigger, interest: Interest) -> Interest {
+    if trigger == Trigger::OneShot || turn.is_multiple_of(2) {
+        interest
+    } else {
+        Interest::READ | Interest::WRITE
+    }
+}
+
+/// Where there are too many for one batch, it may be in the next for which a source is modified, or one after.
+const TURNS_MAX: usize = 8;
+
+fn triggers(mechanism: Mechanism) -> impl Iterator<Item = Trigger> {
+    [Trigger::Level, Trigger::Edge, Trigger::OneShot]
+        .into_iter()
+        .filter(move |trigger| mechanism.supports(*trigger))
+}
+
+/// A modification makes nobody wait anew behind those who are always ready.
+pub(crate) fn e7_who_is_modified_before_each_wait_gets_its_turn(mechanism: Mechanism) {
+    for trigger in triggers(mechanism) {
+        let mut selector: Selector<Stream, usize> = selector(mechanism);
+        let (_keys, _never_full, _peer) = busy_ones(&mut selector, Trigger::Level);
+        let (ours, mut peer) = pair();
+        peer.write_all(b"x").expect("written");
+        let key = selector
+            .register_with(ours, Interest::READ, trigger, usize::MAX)
+            .expect("registered");
+        let its_turn = (0..TURNS_MAX).find(|turn| {
+            let is_told = now(&mut selector).iter().any(|event| event.key == key);
+            let interest = now_and_then(turn + 1, trigger, Interest::READ);
+            selector.modify(key, interest).expect("modified");
+            is_told
+        });
+        assert!(its_turn.is_some(), "{trigger}: not in {TURNS_MAX} waits");
+    }
+}
+
+/// Nor does it if all are modified.
+pub(crate) fn e7_all_get_their_turn_who_are_modified_before_each_wait(mechanism: Mechanism) {
+    for trigger in triggers(mechanism) {
+        let mut selector: Selector<Stream, usize> = selector(mechanism);
+        let (keys, _never_full, _peer) = busy_ones(&mut selector, trigger);
+        let mut told = HashSet::new();
+        for turn in 0..TURNS_MAX {
+            told.extend(now(&mut selector).iter().map(|event| event.key));
+            let interest = now_and_then(turn + 1, trigger, Interest::WRITE);
+            for key in &keys {
+                selector.modify(*key, interest).expect("modified");
+            }
+        }
+        assert_eq!(
+            told.len(),
+            keys.len(),
+            "{trigger}: not all in {TURNS_MAX} waits"
+        );
+    }
+}

@@ -89,6 +89,18 @@ impl Set {
         }
     }
 
+    /// Whether the number is that of a file which the kernel does not watch because it never blocks.
+    pub(super) fn refuses(&self, descriptor: RawFd) -> bool {
+        let descriptor = borrow(descriptor);
+        let data = EventData::new_u64(WAKER);
+        let added = epoll::add(&self.kernel, descriptor, data, EventFlags::empty());
+        if added.is_ok() {
+            // This cannot fail: the descriptor is open.
+            let _ = epoll::delete(&self.kernel, descriptor);
+        }
+        added == Err(Errno::PERM)
+    }
+
     /// Waits and collects as many entries as there is room for.
     #[inline(always)]
     pub(crate) fn wait(&self, entries: &mut Entries, timeout: Option<Duration>) -> io::Result<()> {

@@ -42,16 +42,14 @@ mod ring;
 mod tests;
 mod watched;
 
-use queues::Name;
 use ring::Ring;
 use watched::{Request, Watched};
 
 pub(crate) struct IoUring {
     ring: Ring,
     watched: Watched,
-    /// Edges, and the waker's, that were found while a source was unregistered, between two waits: by the names of the
-    /// requests, which are others if the interest is modified before the next wait.
-    kept: Vec<(Name, Flags)>,
+    /// Edges, and the waker's, that were found while a source was unregistered or modified, between two waits.
+    kept: Vec<(Key, Flags)>,
     /// The entries to check, and the table to check them with.
     suspects: Vec<u32>,
     table: Vec<PollFd<'static>>,
@@ -104,9 +102,12 @@ impl IoUring {
     ) -> io::Result<()> {
         if old.is_empty() {
             self.watched.add(descriptor, key, new, trigger);
-        } else {
-            self.watched.change(key, new);
+            return Ok(());
         }
+        if self.ring.has_answers() {
+            self.keep_all_answers();
+        }
+        self.watched.change(key, new);
         Ok(())
     }
 
@@ -302,6 +303,10 @@ impl IoUring {
     }
 
     fn apply_in_this_thread(&mut self) -> Result<(), Errno> {
+        let IoUring { ring, watched, .. } = self;
+        if watched.queue.is_empty() && !watched.has_news() && !ring.is_special() {
+            return Ok(());
+        }
         for _ in 0..LOOKS_MAX {
             retry_on_intr(|| self.watched.tell(&mut self.ring))?;
             let looked = self.ring.look();
@@ -320,6 +325,21 @@ impl IoUring {
         Ok(())
     }
 
+    /// Before a source is modified that may have an answer which the last batch had no room for. It would be nobody's
+    /// then: among many that are always ready, who is modified before each wait would never have its turn.
+    #[cold]
+    fn keep_all_answers(&mut self) {
+        self.keep_answers();
+        // The kernel looks at some twenty wake-ups per call: after so many, at all that were there at the first.
+        let looks = self.watched.rows() / 16;
+        for _ in 0..looks {
+            if !self.ring.finds_more() {
+                break;
+            }
+            self.keep_answers();
+        }
+    }
+
     /// Takes what is found between the waits, and keeps it for the next one.
     fn keep_answers(&mut self) {
         let queued = self.watched.queue.len();
@@ -330,10 +350,9 @@ impl IoUring {
             ..
         } = self;
         for answer in ring.answers() {
-            let name = answer.name;
             match watched.found(&answer) {
-                Some((_, flags)) if watched.edge(name).is_some() => {
-                    kept.push((name, flags));
+                Some((key, flags)) if watched.edges_of(key).is_some() => {
+                    kept.push((key, flags));
                     watched.special = true;
                 }
                 // The next wait looks afresh.
@@ -348,9 +367,10 @@ impl IoUring {
     /// Puts what was found between the waits into the batch.
     #[cold]
     fn take_kept(&mut self, batch: &mut Batch) {
-        for (name, flags) in self.kept.drain(..self.kept.len().min(BATCH)) {
-            if let Some(key) = self.watched.edge(name) {
-                batch.push(key, flags);
+        for (key, flags) in self.kept.drain(..self.kept.len().min(BATCH)) {
+            let wanted = self.watched.edges_of(key).unwrap_or(Flags(0));
+            if flags.0 & wanted.0 != 0 {
+                batch.push(key, Flags(flags.0 & wanted.0));
             }
         }
     }

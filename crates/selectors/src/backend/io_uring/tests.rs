@@ -425,3 +425,22 @@ fn where_it_is_forbidden_it_says_why_and_the_others_go_on() {
         sandboxed.join().unwrap();
     }
 }
+
+#[test]
+fn applying_nothing_costs_nothing() {
+    for setup in Setup::ALL {
+        let Some((mut io_uring, _signal)) = over(setup, 8) else {
+            continue;
+        };
+        let (ours, mut peer) = pair();
+        io_uring
+            .register(ours.as_raw_fd(), key(1), Interest::READ, Trigger::Edge)
+            .unwrap();
+        io_uring.apply().unwrap();
+        assert_eq!(now(&mut io_uring), []);
+        peer.write_all(b"x").unwrap();
+        io_uring.apply().unwrap();
+        assert!(io_uring.kept.is_empty(), "{setup:?}: the kernel was asked");
+        assert_eq!(now(&mut io_uring), [(key(1), Flags::IN)], "{setup:?}");
+    }
+}

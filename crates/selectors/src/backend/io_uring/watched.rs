@@ -311,15 +311,13 @@ impl Watched {
         }
     }
 
-    /// Whose request this is, if it is the waker's or that of a source which is still watched for edges.
-    pub(super) fn edge(&self, name: Name) -> Option<Key> {
-        if name == WAKER {
-            return Some(Key::NOTHING);
+    /// What is asked about a source that is still watched for edges, and about the waker.
+    pub(super) fn edges_of(&self, key: Key) -> Option<Flags> {
+        if key == Key::NOTHING {
+            return Some(Flags(Flags::IN));
         }
-        let slot = name.slot;
-        let row = self.rows.get(slot as usize)?;
-        let asks = row.name(slot) == name && row.request == Request::Edge && row.is_watched();
-        asks.then(|| row.key(slot))
+        let row = self.row(key)?;
+        (row.request == Request::Edge && row.is_watched()).then_some(row.wanted)
     }
 
     /// What an answer says, and about whom.
@@ -533,10 +531,11 @@ fn wanting(interest: Interest) -> Flags {
     Flags(Flags::asking(interest).0 | Flags::ERROR | Flags::HANG_UP)
 }
 
-/// Whether a file has any other state than ready. `epoll` takes those that have.
+/// Whether a file has any other state than ready. `epoll` takes those that have. Without a descriptor to find out by, it
+/// has: to ask once too often costs less than to forget it.
 fn may_block(descriptor: RawFd) -> bool {
     let Ok(set) = epoll::create(CreateFlags::CLOEXEC) else {
-        return false;
+        return true;
     };
     let added = epoll::add(
         &set,
