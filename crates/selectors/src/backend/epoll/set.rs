@@ -75,30 +75,27 @@ impl Set {
 
     /// Whether there is an entry for the file that has this number now; true if that cannot be found out.
     pub(super) fn holds(&self, descriptor: RawFd) -> bool {
-        // The kernel finds an entry by number and file. Modifying would do as well, but arm a one-shot that has fired.
-        let descriptor = borrow(descriptor);
-        let data = EventData::new_u64(WAKER);
-        match epoll::add(&self.kernel, descriptor, data, EventFlags::empty()) {
-            Ok(()) => {
-                // There was none, and there is none again. This cannot fail: the descriptor is open.
-                let _ = epoll::delete(&self.kernel, descriptor);
-                false
-            }
-            Err(Errno::BADF | Errno::PERM) => false,
-            Err(_) => true,
-        }
+        !matches!(
+            self.probe(descriptor),
+            Ok(()) | Err(Errno::BADF | Errno::PERM)
+        )
     }
 
     /// Whether the number is that of a file which the kernel does not watch because it never blocks.
     pub(super) fn refuses(&self, descriptor: RawFd) -> bool {
+        self.probe(descriptor) == Err(Errno::PERM)
+    }
+
+    /// What the kernel says to another entry for the file that has this number now; there is none afterwards that was not
+    /// there before.
+    fn probe(&self, descriptor: RawFd) -> Result<(), Errno> {
+        // The kernel finds an entry by number and file. Modifying would do as well, but arm a one-shot that has fired.
         let descriptor = borrow(descriptor);
         let data = EventData::new_u64(WAKER);
-        let added = epoll::add(&self.kernel, descriptor, data, EventFlags::empty());
-        if added.is_ok() {
-            // This cannot fail: the descriptor is open.
-            let _ = epoll::delete(&self.kernel, descriptor);
-        }
-        added == Err(Errno::PERM)
+        epoll::add(&self.kernel, descriptor, data, EventFlags::empty())?;
+        // This cannot fail: the descriptor is open.
+        let _ = epoll::delete(&self.kernel, descriptor);
+        Ok(())
     }
 
     /// Waits and collects as many entries as there is room for.
